@@ -1,1 +1,29 @@
-//! stub
+//! The domain of Tidegate, pure: definitions, snapshots, entity keys, rows, stamps, statuses, time.
+//!
+//! Every other crate stands on this one. It does no I/O, knows no runtime, no store, no model and no wire; it never
+//! reads a clock by itself.
+//!
+//! ```text
+//!  YAML text ──> definitions ──> Snapshot ──> (readers: store plans, gather plans, joins)
+//!  Arrow columns ──> Value ──> RowLayout::encode ──> row bytes ──> RowRef::parse ──> Value / f32
+//!  join-key values ──> EntityKey (injective bytes)
+//! ```
+
+pub mod call_context;
+pub mod clock;
+pub mod entity_key;
+pub mod error_code;
+pub mod feature_type;
+pub mod micros;
+pub mod row;
+pub mod status;
+pub mod winner;
+
+pub use call_context::{CallContext, Principal, Priority, TraceContext};
+pub use clock::{Clock, Deadline, Monotonic};
+pub use entity_key::{EntityKey, FieldNumber, KeySetNumber, KeyValue, OwnedKeyValue, ProjectNumber};
+pub use error_code::ErrorCode;
+pub use feature_type::{FeatureType, ScalarType};
+pub use micros::Micros;
+pub use row::{RowLayout, RowRef, Stamp, Value};
+pub use status::{FieldStatus, Ttl, ValueSource};
