@@ -11,19 +11,23 @@
 
 pub mod call_context;
 pub mod clock;
+pub mod definitions;
 pub mod entity_key;
 pub mod error_code;
 pub mod feature_type;
 pub mod micros;
 pub mod row;
+pub mod snapshot;
 pub mod status;
 pub mod winner;
 
 pub use call_context::{CallContext, Principal, Priority, TraceContext};
 pub use clock::{Clock, Deadline, Monotonic};
+pub use definitions::Definitions;
 pub use entity_key::{EntityKey, FieldNumber, KeySetNumber, KeyValue, OwnedKeyValue, ProjectNumber};
 pub use error_code::ErrorCode;
 pub use feature_type::{FeatureType, ScalarType};
 pub use micros::Micros;
 pub use row::{RowLayout, RowRef, Stamp, Value};
+pub use snapshot::{Generation, GenerationState, Snapshot};
 pub use status::{FieldStatus, Ttl, ValueSource};
