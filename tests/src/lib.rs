@@ -1,1 +1,1 @@
-//! stub
+//! Whole-system tests; what they share lives here.
