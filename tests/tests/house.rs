@@ -36,7 +36,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("fred", &["tidegate-store"]),
     ("redis", &["tidegate-store"]),
     ("scylla", &["tidegate-store"]),
-    ("fjall", &["tidegate-store"]),
+    ("redb", &["tidegate-store"]),
     ("ort", &["tidegate-inference"]),
     ("arrow-flight", &["tidegate-offline"]),
     ("datafusion", &["tidegate-offline", "tidegate-materializer"]),

@@ -1,0 +1,131 @@
+//! The embedded store: one redb file in the state folder, owned by this process.
+//!
+//! Reads run inline: a few microseconds from a memory-mapped-like cache, never behind a writer (the engine is multi-version).
+//! Writes go to one named thread, one transaction a batch, so compare-and-put needs no lock. A batch is acknowledged after
+//! its commit: it then survives the death of the process ([`Durability::Process`]: the pages are the kernel's) or of the
+//! machine ([`Durability::Power`]: synced). Choice and figures: docs/adr, "the embedded store is redb".
+
+mod engine;
+mod page_cache;
+mod writer;
+
+use std::{path::Path, sync::Arc};
+
+use tidegate_catalog::{Clock, Deadline, EntityKey};
+
+use crate::{Cells, Error, OnlineStore, Put, PutOutcome, ReadPlan, ScanCursor, ScanPage, StoreMarks};
+use engine::Engine;
+use writer::{Job, Writer};
+
+/// What an acknowledged write survives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// The death of the process.
+    #[default]
+    Process,
+    /// The death of the machine: each batch is synced.
+    Power,
+}
+
+/// How the embedded store is opened.
+#[derive(Clone, Debug)]
+pub struct EmbeddedConfig {
+    /// What an acknowledged write survives.
+    pub durability: Durability,
+    /// Bytes of the engine's page cache.
+    pub cache_bytes: usize,
+    /// A short prefix of every key.
+    pub namespace: String,
+}
+
+impl Default for EmbeddedConfig {
+    fn default() -> Self {
+        Self { durability: Durability::Process, cache_bytes: 256 * 1024 * 1024, namespace: String::new() }
+    }
+}
+
+/// The embedded backend. A clone shares it.
+#[derive(Clone, Debug)]
+pub struct EmbeddedStore {
+    engine: Arc<Engine>,
+    writer: Writer,
+    clock: Arc<dyn Clock>,
+}
+
+impl EmbeddedStore {
+    /// Opens the file `rows.redb` in `folder`, making it when it is not there. The caller owns the folder.
+    /// # Errors
+    /// [`Error::Unavailable`] when the file cannot be opened or is held by another process.
+    pub fn open(folder: &Path, config: &EmbeddedConfig, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        let engine = Arc::new(Engine::open(&folder.join("rows.redb"), config)?);
+        let writer = Writer::start(Arc::clone(&engine))?;
+        Ok(Self { engine, writer, clock })
+    }
+
+    fn in_time(&self, deadline: Deadline) -> Result<(), Error> {
+        if deadline.is_over(self.clock.monotonic()) {
+            return Err(Error::Late { backend: crate::BackendKind::Embedded, waited_ms: 0 });
+        }
+        Ok(())
+    }
+}
+
+impl OnlineStore for EmbeddedStore {
+    async fn read(&self, plan: &ReadPlan, deadline: Deadline, out: &mut Cells) -> Result<(), Error> {
+        out.clear();
+        self.in_time(deadline)?;
+        if plan.is_empty() {
+            return Ok(());
+        }
+        self.engine.read(plan, out).inspect_err(|_| out.clear())
+    }
+
+    async fn put(&self, rows: &[Put], deadline: Deadline) -> Result<Vec<PutOutcome>, Error> {
+        self.in_time(deadline)?;
+        let rows = rows.to_vec();
+        self.writer.run(|answer| Job::Put { rows, answer }).await
+    }
+
+    async fn erase(&self, keys: &[EntityKey], deadline: Deadline) -> Result<u64, Error> {
+        self.in_time(deadline)?;
+        let keys = keys.to_vec();
+        self.writer.run(|answer| Job::Erase { keys, answer }).await
+    }
+
+    async fn remove(&self, rows: &[Put], deadline: Deadline) -> Result<u64, Error> {
+        self.in_time(deadline)?;
+        let rows = rows.to_vec();
+        self.writer.run(|answer| Job::Remove { rows, answer }).await
+    }
+
+    async fn scan(&self, from: Option<&ScanCursor>, limit: usize, deadline: Deadline) -> Result<ScanPage, Error> {
+        self.in_time(deadline)?;
+        let engine = Arc::clone(&self.engine);
+        let from = from.cloned();
+        // a page may be large: off the async workers
+        tokio::task::spawn_blocking(move || engine.scan(from.as_ref(), limit))
+            .await
+            .map_err(|error| engine::unavailable("scan", &error))?
+    }
+
+    async fn marks(&self, deadline: Deadline) -> Result<StoreMarks, Error> {
+        self.in_time(deadline)?;
+        self.engine.marks()
+    }
+
+    async fn raise_marks(&self, to: &StoreMarks, deadline: Deadline) -> Result<StoreMarks, Error> {
+        self.in_time(deadline)?;
+        let to = to.clone();
+        self.writer.run(|answer| Job::RaiseMarks { to, adopt: false, answer }).await
+    }
+
+    async fn adopt(&self, to: &StoreMarks, deadline: Deadline) -> Result<StoreMarks, Error> {
+        self.in_time(deadline)?;
+        let to = to.clone();
+        self.writer.run(|answer| Job::RaiseMarks { to, adopt: true, answer }).await
+    }
+
+    async fn ready(&self, deadline: Deadline) -> Result<(), Error> {
+        self.marks(deadline).await.map(drop)
+    }
+}

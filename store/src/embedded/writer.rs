@@ -1,0 +1,60 @@
+//! The one thread that writes: takes jobs from a bounded channel, one transaction each, and answers after the commit.
+
+use std::{sync::Arc, thread};
+
+use tidegate_catalog::EntityKey;
+use tokio::sync::{mpsc, oneshot};
+
+use super::engine::{Engine, unavailable};
+use crate::{Error, Put, PutOutcome, StoreMarks};
+
+/// Jobs that may wait; a caller beyond them waits for room, which holds a fast producer back.
+const QUEUE: usize = 64;
+
+type Answer<T> = oneshot::Sender<Result<T, Error>>;
+
+/// One transaction's work.
+#[derive(Debug)]
+pub(super) enum Job {
+    Put { rows: Vec<Put>, answer: Answer<Vec<PutOutcome>> },
+    Erase { keys: Vec<EntityKey>, answer: Answer<u64> },
+    Remove { rows: Vec<Put>, answer: Answer<u64> },
+    RaiseMarks { to: StoreMarks, adopt: bool, answer: Answer<StoreMarks> },
+}
+
+/// The handle of the writing thread; the thread ends with its last handle.
+#[derive(Clone, Debug)]
+pub(super) struct Writer(mpsc::Sender<Job>);
+
+impl Writer {
+    pub(super) fn start(engine: Arc<Engine>) -> Result<Self, Error> {
+        let (send, mut receive) = mpsc::channel::<Job>(QUEUE);
+        thread::Builder::new()
+            .name("tidegate-store-writer".to_owned())
+            .spawn(move || {
+                while let Some(job) = receive.blocking_recv() {
+                    perform(&engine, job);
+                }
+            })
+            .map_err(|error| unavailable("start the writing thread", &error))?;
+        Ok(Self(send))
+    }
+
+    /// Sends a job and waits for its commit. A caller that goes away leaves the job to be done.
+    pub(super) async fn run<T>(&self, job: impl FnOnce(Answer<T>) -> Job) -> Result<T, Error> {
+        let (answer, answered) = oneshot::channel();
+        let closed = |_| unavailable("write", &"the writing thread has ended");
+        self.0.send(job(answer)).await.map_err(|_| unavailable("write", &"the writing thread has ended"))?;
+        answered.await.map_err(closed)?
+    }
+}
+
+fn perform(engine: &Engine, job: Job) {
+    // a receiver that has gone is a caller that was cancelled: its write stands, nobody waits for the answer
+    match job {
+        Job::Put { rows, answer } => drop(answer.send(engine.put(&rows))),
+        Job::Erase { keys, answer } => drop(answer.send(engine.erase(&keys))),
+        Job::Remove { rows, answer } => drop(answer.send(engine.remove(&rows))),
+        Job::RaiseMarks { to, adopt, answer } => drop(answer.send(engine.raise_marks(&to, adopt))),
+    }
+}

@@ -1,0 +1,348 @@
+//! Redis or Valkey, one server: one HASH per entity key, one hash field per generation.
+//!
+//! Key: namespace, then the entity key's bytes. Hash field: the field number as a varint (one byte below 128), so that
+//! ten floats with both times stay in Redis's compact encoding. A read is one pipelined round trip of one HMGET per key.
+//! Compare-and-put is a script, so it is atomic however many writers race; a script that the server has forgotten is
+//! loaded again by itself. Durability of an acknowledged write is the server's (its `appendonly` and `save` settings).
+
+mod address;
+mod scripts;
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use redis::{
+    Cmd, ErrorKind, Pipeline, RedisError, Value,
+    aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig},
+};
+use tidegate_catalog::{Clock, Deadline, EntityKey, FieldNumber};
+
+use crate::{
+    BackendKind, Cells, Error, OnlineStore, Put, PutOutcome, ReadPlan, ScanCursor, ScanPage, ScannedCell, StoreMarks,
+};
+use address::Address;
+use scripts::Scripts;
+
+/// How a Redis server is reached.
+#[derive(Clone)]
+pub struct RedisConfig {
+    /// `redis://[user[:password]@]host[:port][/database]`; a password may be percent-encoded or stand as it is.
+    pub url: String,
+    /// The password, exactly; wins over the URL's.
+    pub password: Option<String>,
+    /// A short prefix of every key.
+    pub namespace: String,
+    /// How long one call may take.
+    pub timeout: Duration,
+}
+
+/// The Redis backend. A clone shares the connection.
+#[derive(Clone)]
+pub struct RedisStore {
+    connection: ConnectionManager,
+    scripts: Arc<Scripts>,
+    namespace: Arc<[u8]>,
+    address: Arc<str>,
+    timeout: Duration,
+    clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedisStore").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl RedisStore {
+    /// Prepares the connection; nothing is sent before the first call, so a server that is down is no error here.
+    /// # Errors
+    /// [`Error::Config`] for a URL that names no server.
+    pub fn new(config: &RedisConfig, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        let address = Address::parse(&config.url, config.password.as_deref())?;
+        let shown: Arc<str> = address.shown().into();
+        let settings = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(config.timeout))
+            // the call's own limit below is the shorter one
+            .set_response_timeout(Some(config.timeout.saturating_mul(4)))
+            .set_number_of_retries(1)
+            .set_min_delay(Duration::from_millis(20));
+        let refused = |error: RedisError| Error::Config { reason: error.to_string() };
+        let client = redis::Client::open(address.connection_info().map_err(refused)?).map_err(refused)?;
+        let connection = ConnectionManager::new_lazy_with_config(client, settings).map_err(refused)?;
+        Ok(Self {
+            connection,
+            scripts: Arc::new(Scripts::new()),
+            namespace: config.namespace.as_bytes().into(),
+            address: shown,
+            timeout: config.timeout,
+            clock,
+        })
+    }
+
+    /// Runs `call` within the deadline and the store's own timeout.
+    async fn in_time<T>(
+        &self,
+        deadline: Deadline,
+        call: impl Future<Output = Result<T, RedisError>> + Send,
+    ) -> Result<T, Error> {
+        let limit = deadline.left(self.clock.monotonic()).min(self.timeout);
+        match tokio::time::timeout(limit, call).await {
+            Ok(answer) => answer.map_err(|error| self.error(&error, limit)),
+            Err(_elapsed) => Err(self.late(limit)),
+        }
+    }
+
+    fn late(&self, limit: Duration) -> Error {
+        let waited_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        Error::Late { backend: BackendKind::Redis, waited_ms }
+    }
+
+    fn error(&self, error: &RedisError, limit: Duration) -> Error {
+        if error.is_timeout() {
+            return self.late(limit);
+        }
+        let unreachable = error.is_io_error() || error.is_connection_dropped() || error.is_connection_refusal();
+        let loading = matches!(error.kind(), ErrorKind::Server(kind) if format!("{kind:?}").contains("Loading"));
+        if unreachable || loading || error.kind() == ErrorKind::AuthenticationFailed {
+            let address = self.address.to_string();
+            return Error::Unavailable { backend: BackendKind::Redis, address, reason: error.to_string() };
+        }
+        Error::Refused { backend: BackendKind::Redis, reason: error.to_string() }
+    }
+
+    fn stored_key(&self, key: &EntityKey) -> Vec<u8> {
+        [&self.namespace, key.as_bytes()].concat()
+    }
+}
+
+impl OnlineStore for RedisStore {
+    async fn read(&self, plan: &ReadPlan, deadline: Deadline, out: &mut Cells) -> Result<(), Error> {
+        out.clear();
+        if plan.is_empty() {
+            return Ok(());
+        }
+        let keys = plan.keys();
+        let mut pipeline = Pipeline::with_capacity(keys.len());
+        let mut asked = 0;
+        for (key, fields) in keys.filter(|(_, fields)| !fields.is_empty()) {
+            let mut command = Cmd::new();
+            command.arg("HMGET").arg(self.stored_key(key));
+            for field in fields {
+                command.arg(field_name(*field).as_slice());
+            }
+            pipeline.add_command(command);
+            asked += 1;
+        }
+        let mut connection = self.connection.clone();
+        let replies = self.in_time(deadline, connection.req_packed_commands(&pipeline, 0, asked)).await?;
+        let mut replies = replies.into_iter();
+        for (_, fields) in plan.keys().filter(|(_, fields)| !fields.is_empty()) {
+            push_cells(replies.next(), fields.len(), out);
+        }
+        Ok(())
+    }
+
+    async fn put(&self, rows: &[Put], deadline: Deadline) -> Result<Vec<PutOutcome>, Error> {
+        let rejections = rows.iter().map(Put::rejection).collect::<Vec<_>>();
+        let mut call = self.scripts.put.prepare_invoke();
+        let mut sent = 0_usize;
+        for row in rows.iter().zip(&rejections).filter_map(|(row, rejection)| rejection.is_none().then_some(row)) {
+            call.key(self.stored_key(&row.key)).arg(field_name(row.field).as_slice()).arg(&*row.row);
+            sent += 1;
+        }
+        let mut connection = self.connection.clone();
+        let answers: Vec<i64> = match sent {
+            0 => Vec::new(),
+            _ => self.in_time(deadline, call.invoke_async(&mut connection)).await?,
+        };
+        let mut answers = answers.into_iter();
+        let outcome = |rejection: &Option<_>| match rejection {
+            Some(rejection) => Ok(PutOutcome::Rejected(*rejection)),
+            None => answers.next().and_then(scripts::outcome).ok_or_else(|| self.odd_reply("a put")),
+        };
+        rejections.iter().map(outcome).collect()
+    }
+
+    async fn erase(&self, keys: &[EntityKey], deadline: Deadline) -> Result<u64, Error> {
+        if keys.is_empty() {
+            return Ok(0);
+        }
+        let mut pipeline = Pipeline::with_capacity(keys.len().saturating_mul(2));
+        pipeline.atomic();
+        for key in keys {
+            pipeline.cmd("HLEN").arg(self.stored_key(key));
+            pipeline.cmd("DEL").arg(self.stored_key(key)).ignore();
+        }
+        let mut connection = self.connection.clone();
+        let counts: Vec<u64> = self.in_time(deadline, pipeline.query_async(&mut connection)).await?;
+        Ok(counts.iter().sum())
+    }
+
+    async fn remove(&self, rows: &[Put], deadline: Deadline) -> Result<u64, Error> {
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        let mut call = self.scripts.remove.prepare_invoke();
+        for row in rows {
+            call.key(self.stored_key(&row.key)).arg(field_name(row.field).as_slice()).arg(&*row.row);
+        }
+        let mut connection = self.connection.clone();
+        self.in_time(deadline, call.invoke_async(&mut connection)).await
+    }
+
+    async fn scan(&self, from: Option<&ScanCursor>, limit: usize, deadline: Deadline) -> Result<ScanPage, Error> {
+        let cursor = from.map_or_else(|| b"0".to_vec(), |cursor| cursor.0.to_vec());
+        let mut connection = self.connection.clone();
+        let mut command = Cmd::new();
+        command.arg("SCAN").arg(cursor).arg("COUNT").arg(limit.max(1)).arg("TYPE").arg("hash");
+        if !self.namespace.is_empty() {
+            command.arg("MATCH").arg(scripts::glob_prefix(&self.namespace));
+        }
+        let (next, keys): (Vec<u8>, Vec<Vec<u8>>) =
+            self.in_time(deadline, command.query_async(&mut connection)).await?;
+        let keys = keys.into_iter().filter_map(|stored| self.entity_key(&stored)).collect::<Vec<_>>();
+        let mut page = ScanPage::default();
+        if !keys.is_empty() {
+            let mut pipeline = Pipeline::with_capacity(keys.len());
+            for key in &keys {
+                pipeline.cmd("HGETALL").arg(self.stored_key(key));
+            }
+            let hashes: Vec<Vec<(Vec<u8>, Vec<u8>)>> =
+                self.in_time(deadline, pipeline.query_async(&mut connection)).await?;
+            for (key, hash) in keys.iter().zip(hashes) {
+                let cells = hash.into_iter().filter_map(|(field, row)| {
+                    Some(ScannedCell { key: key.clone(), field: field_number(&field)?, row: Bytes::from(row) })
+                });
+                page.cells.extend(cells);
+            }
+        }
+        page.next = (next != b"0").then(|| ScanCursor(Bytes::from(next)));
+        Ok(page)
+    }
+
+    async fn marks(&self, deadline: Deadline) -> Result<StoreMarks, Error> {
+        let mut command = Cmd::new();
+        command.arg("HMGET").arg(scripts::meta_key(&self.namespace));
+        for name in scripts::MARK_NAMES {
+            command.arg(name);
+        }
+        let mut connection = self.connection.clone();
+        let cells: Vec<Option<Vec<u8>>> = self.in_time(deadline, command.query_async(&mut connection)).await?;
+        scripts::marks(cells).ok_or_else(|| self.odd_reply("the meta cells"))
+    }
+
+    async fn raise_marks(&self, to: &StoreMarks, deadline: Deadline) -> Result<StoreMarks, Error> {
+        self.write_marks(to, false, deadline).await
+    }
+
+    async fn adopt(&self, to: &StoreMarks, deadline: Deadline) -> Result<StoreMarks, Error> {
+        self.write_marks(to, true, deadline).await
+    }
+
+    async fn ready(&self, deadline: Deadline) -> Result<(), Error> {
+        let mut connection = self.connection.clone();
+        let call = self.scripts.put.prepare_invoke();
+        let answers: Vec<i64> = self.in_time(deadline, call.invoke_async(&mut connection)).await?;
+        if answers.is_empty() { Ok(()) } else { Err(self.odd_reply("an empty put")) }
+    }
+}
+
+impl RedisStore {
+    async fn write_marks(&self, to: &StoreMarks, adopt: bool, deadline: Deadline) -> Result<StoreMarks, Error> {
+        let mut call = self.scripts.raise.prepare_invoke();
+        call.key(scripts::meta_key(&self.namespace)).arg(i32::from(adopt));
+        for cell in scripts::mark_cells(to) {
+            call.arg(cell);
+        }
+        let mut connection = self.connection.clone();
+        let cells: Vec<Option<Vec<u8>>> = self.in_time(deadline, call.invoke_async(&mut connection)).await?;
+        let stored = scripts::marks(cells).ok_or_else(|| self.odd_reply("the meta cells"))?;
+        // the script changes nothing when the store does not admit the writer, and answers what stands
+        if !adopt {
+            stored.admit(to)?;
+        }
+        Ok(stored)
+    }
+
+    fn entity_key(&self, stored: &[u8]) -> Option<EntityKey> {
+        let key = EntityKey::from_stored(Bytes::copy_from_slice(stored.strip_prefix(&*self.namespace)?));
+        key.parts().ok().map(|_| key)
+    }
+
+    fn odd_reply(&self, to: &str) -> Error {
+        Error::Refused { backend: BackendKind::Redis, reason: format!("its reply to {to} has another shape") }
+    }
+}
+
+/// One HMGET's reply as cells; a reply that is missing, an error or of another length fails them alone.
+fn push_cells(reply: Option<Value>, expected: usize, out: &mut Cells) {
+    match reply {
+        Some(Value::Array(values)) if values.len() == expected => {
+            for value in values {
+                match value {
+                    Value::BulkString(row) => out.push_shared(Bytes::from(row)),
+                    Value::Nil => out.push_absent(),
+                    _ => out.push_failed(),
+                }
+            }
+        }
+        _ => (0..expected).for_each(|_| out.push_failed()),
+    }
+}
+
+/// A field number as a varint, without allocation.
+#[derive(Clone, Copy)]
+struct FieldName {
+    bytes: [u8; 5],
+    len: usize,
+}
+
+impl FieldName {
+    fn as_slice(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+fn field_name(field: FieldNumber) -> FieldName {
+    let mut name = FieldName { bytes: [0; 5], len: 0 };
+    let mut rest = field.0;
+    for byte in &mut name.bytes {
+        name.len += 1;
+        *byte = (rest & 0x7f) as u8;
+        rest >>= 7;
+        if rest == 0 {
+            break;
+        }
+        *byte |= 0x80;
+    }
+    name
+}
+
+fn field_number(name: &[u8]) -> Option<FieldNumber> {
+    let mut value = 0_u64;
+    for (index, byte) in name.iter().enumerate().take(5) {
+        value |= u64::from(byte & 0x7f) << (7 * index);
+        if byte & 0x80 == 0 {
+            let whole = index + 1 == name.len();
+            return u32::try_from(value).ok().filter(|_| whole).map(FieldNumber);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn field_names_are_short_and_read_back() {
+        for number in [0, 1, 127, 128, 16_383, 16_384, u32::MAX] {
+            let name = field_name(FieldNumber(number));
+            assert_eq!(field_number(name.as_slice()), Some(FieldNumber(number)));
+        }
+        assert_eq!(field_name(FieldNumber(127)).as_slice(), [127]);
+        assert_eq!(field_number(b""), None);
+        assert_eq!(field_number(&[1, 1]), None);
+        assert_eq!(field_number(&[0xff; 5]), None);
+    }
+}

@@ -1,0 +1,157 @@
+//! The scripts that run inside the server, and the meta cells' form there.
+//!
+//! Rows are compared by big-endian 32-bit words, which Lua's doubles hold exactly; Lua's own `<` on strings follows the
+//! server's locale. Numbers in the meta cells are eight bytes, big-endian, sign flipped, so the same comparison serves.
+
+use redis::Script;
+use tidegate_catalog::Micros;
+
+use crate::{PutOutcome, StoreMarks};
+
+/// The meta cells' hash fields, in the order in which they travel.
+pub(super) const MARK_NAMES: [&str; 6] = ["registry_id", "version", "project", "key_set", "field", "event_clock"];
+
+const COMPARE: &str = r"
+local function greater(a, b)
+  local n, i = math.min(#a, #b), 1
+  while i + 3 <= n do
+    local x, y = struct.unpack('>I4', a, i), struct.unpack('>I4', b, i)
+    if x ~= y then return x > y end
+    i = i + 4
+  end
+  while i <= n do
+    local x, y = string.byte(a, i), string.byte(b, i)
+    if x ~= y then return x > y end
+    i = i + 1
+  end
+  return #a > #b
+end
+";
+
+const PUT: &str = r"
+local function check(row)
+  local at = 10
+  if string.byte(row, 9) == 1 then at = 18 end
+  if #row < at + 1 then return -1 end
+  return struct.unpack('>H', row, at) % 32768
+end
+local outcomes = {}
+for i = 1, #KEYS do
+  local field, row = ARGV[2 * i - 1], ARGV[2 * i]
+  local stored = redis.call('HGET', KEYS[i], field)
+  local outcome = 1
+  if stored then
+    if stored == row then outcome = 0
+    elseif check(stored) ~= check(row) then outcome = 3
+    elseif not greater(row, stored) then outcome = 2 end
+  end
+  if outcome == 1 or outcome == 3 then redis.call('HSET', KEYS[i], field, row) end
+  outcomes[i] = outcome
+end
+return outcomes
+";
+
+const REMOVE: &str = r"
+local removed = 0
+for i = 1, #KEYS do
+  if redis.call('HGET', KEYS[i], ARGV[2 * i - 1]) == ARGV[2 * i] then
+    removed = removed + redis.call('HDEL', KEYS[i], ARGV[2 * i - 1])
+  end
+end
+return removed
+";
+
+const RAISE: &str = r"
+local names = {'registry_id', 'version', 'project', 'key_set', 'field', 'event_clock'}
+local adopt, id = ARGV[1] == '1', ARGV[2]
+local stored = redis.call('HMGET', KEYS[1], unpack(names))
+local admitted = adopt
+  or ((not stored[1] or stored[1] == id) and not (stored[2] and greater(stored[2], ARGV[3])))
+if admitted then
+  if adopt or not stored[1] then redis.call('HSET', KEYS[1], names[1], id) end
+  for i = 2, 6 do
+    local new = ARGV[i + 1]
+    if not stored[i] or greater(new, stored[i]) then redis.call('HSET', KEYS[1], names[i], new) end
+  end
+end
+return redis.call('HMGET', KEYS[1], unpack(names))
+";
+
+/// All scripts, with the hashes by which the server knows them.
+pub(super) struct Scripts {
+    pub(super) put: Script,
+    pub(super) remove: Script,
+    pub(super) raise: Script,
+}
+
+impl Scripts {
+    pub(super) fn new() -> Self {
+        Self {
+            put: Script::new(&format!("{COMPARE}{PUT}")),
+            remove: Script::new(REMOVE),
+            raise: Script::new(&format!("{COMPARE}{RAISE}")),
+        }
+    }
+}
+
+/// What the put script's small number means.
+pub(super) const fn outcome(answer: i64) -> Option<PutOutcome> {
+    match answer {
+        0 => Some(PutOutcome::Equal),
+        1 => Some(PutOutcome::Written),
+        2 => Some(PutOutcome::Older),
+        3 => Some(PutOutcome::WrittenOverForeign),
+        _ => None,
+    }
+}
+
+/// The key of the meta cells. No entity key begins with a zero byte: project numbers start at 1.
+pub(super) fn meta_key(namespace: &[u8]) -> Vec<u8> {
+    [namespace, b"\0tidegate:meta"].concat()
+}
+
+/// A SCAN pattern for keys that begin with `prefix`.
+pub(super) fn glob_prefix(prefix: &[u8]) -> Vec<u8> {
+    let mut pattern = Vec::with_capacity(prefix.len().saturating_mul(2).saturating_add(1));
+    for byte in prefix {
+        if matches!(byte, b'*' | b'?' | b'[' | b']' | b'\\' | b'^') {
+            pattern.push(b'\\');
+        }
+        pattern.push(*byte);
+    }
+    pattern.push(b'*');
+    pattern
+}
+
+/// The marks in the order of [`MARK_NAMES`].
+pub(super) fn mark_cells(marks: &StoreMarks) -> [Vec<u8>; 6] {
+    let long = |value: i64| (value.cast_unsigned() ^ SIGN).to_be_bytes().to_vec();
+    [
+        marks.registry_id.clone().unwrap_or_default().into_bytes(),
+        long(marks.version.cast_signed()),
+        long(i64::from(marks.project)),
+        long(i64::from(marks.key_set)),
+        long(i64::from(marks.field)),
+        long(marks.event_clock.0),
+    ]
+}
+
+/// The marks of a reply; `None` when it has another shape.
+pub(super) fn marks(cells: Vec<Option<Vec<u8>>>) -> Option<StoreMarks> {
+    let [id, version, project, key_set, field, event_clock] = <[_; 6]>::try_from(cells).ok()?;
+    let long = |cell: Option<Vec<u8>>, absent: i64| match cell {
+        None => Some(absent),
+        Some(bytes) => Some((u64::from_be_bytes(bytes.try_into().ok()?) ^ SIGN).cast_signed()),
+    };
+    let number = |cell| u32::try_from(long(cell, 0)?).ok();
+    Some(StoreMarks {
+        registry_id: id.map(|id| String::from_utf8_lossy(&id).into_owned()),
+        version: long(version, 0)?.cast_unsigned(),
+        project: number(project)?,
+        key_set: number(key_set)?,
+        field: number(field)?,
+        event_clock: Micros(long(event_clock, i64::MIN)?),
+    })
+}
+
+const SIGN: u64 = 1 << 63;
