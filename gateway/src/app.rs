@@ -1,0 +1,58 @@
+//! What every call shares, and the two questions that it answers for them: which catalog serves, and is there room.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use tidegate_catalog::{Clock, Micros};
+use tidegate_store::AnyStore;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::{
+    catalog_follower::FollowState,
+    config::GatewayConfig,
+    ids::Ids,
+    metrics::{GatewayMetrics, MetricsPage},
+    record::PredictionSink,
+    refusal::Refusal,
+    served::Served,
+};
+
+/// The gateway's state. Immutable but for the catalog that serves, which is swapped whole.
+pub(crate) struct App {
+    pub(crate) config: GatewayConfig,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) store: Arc<AnyStore>,
+    pub(crate) served: ArcSwapOption<Served>,
+    pub(crate) follow: FollowState,
+    pub(crate) metrics: GatewayMetrics,
+    pub(crate) page: MetricsPage,
+    pub(crate) ids: Ids,
+    pub(crate) sink: Arc<dyn PredictionSink>,
+    pub(crate) in_flight: Semaphore,
+    pub(crate) as_of: Option<Micros>,
+}
+
+impl App {
+    /// The catalog that serves now. A call takes it once and keeps it to its end, so it sees exactly one version.
+    /// # Errors
+    /// [`Refusal::NoCatalog`] before the first.
+    /// # Cost
+    /// One reference count.
+    pub(crate) fn served(&self) -> Result<Arc<Served>, Refusal> {
+        self.served.load_full().ok_or(Refusal::NoCatalog)
+    }
+
+    /// Room for one more call.
+    /// # Errors
+    /// [`Refusal::TooManyInFlight`]: a full gateway answers at once, it does not queue.
+    pub(crate) fn admit(&self) -> Result<SemaphorePermit<'_>, Refusal> {
+        let limit = self.config.max_in_flight;
+        self.in_flight.try_acquire().map_err(|_| Refusal::TooManyInFlight { limit })
+    }
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").field("config", &self.config).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,137 @@
+//! The role: settings and parts in, a bound address and `run(shutdown)` out.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwapOption;
+use tidegate_catalog::{Clock, Micros};
+use tidegate_store::AnyStore;
+use tokio::{net::TcpListener, sync::Semaphore};
+
+use crate::{
+    app::App,
+    catalog_follower::{CatalogFollower, FollowState},
+    config::{Exposure, GatewayConfig},
+    feed::SnapshotFeed,
+    http::server,
+    ids::Ids,
+    metrics::{GatewayMetrics, MetricsPage},
+    models::ModelLoader,
+    record::PredictionSink,
+};
+
+/// What a gateway is made of.
+pub struct Parts {
+    /// The three readings of time.
+    pub clock: Arc<dyn Clock>,
+    /// The online store.
+    pub store: Arc<AnyStore>,
+    /// What loads model files.
+    pub models: ModelLoader,
+    /// Where snapshots come from.
+    pub feed: Arc<dyn SnapshotFeed>,
+    /// Who wants prediction records.
+    pub sink: Arc<dyn PredictionSink>,
+    /// Where metrics stand.
+    pub metrics: MetricsPage,
+    /// Random per process: the start of all ids.
+    pub id_seed: u64,
+    /// The `--as-of` that the clock was started with, for `/health`.
+    pub as_of: Option<Micros>,
+}
+
+/// The data plane's HTTP role.
+#[derive(Clone, Copy, Debug)]
+pub struct Gateway;
+
+/// A gateway that listens and has not begun to answer.
+#[derive(Debug)]
+pub struct Bound {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    listener: TcpListener,
+    app: Arc<App>,
+    follower: CatalogFollower,
+}
+
+/// Why a gateway cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// An address that others can reach, and nobody authenticated.
+    #[error("gateway.listen {addr} is reachable from other machines and callers are not authenticated; listen on 127.0.0.1, or say --insecure")]
+    Exposed {
+        /// The address.
+        addr: SocketAddr,
+    },
+    /// The address cannot be taken.
+    #[error("cannot listen on {addr}: {source}; choose another gateway.listen")]
+    Listen {
+        /// The address.
+        addr: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl Gateway {
+    /// Takes the address and loads the newest snapshot, its models warmed; without the feed, the last good one; without
+    /// either it starts empty and is not ready.
+    ///
+    /// Not cancel-safe.
+    /// # Errors
+    /// [`BindError`] for an exposed or taken address.
+    pub async fn bind(config: GatewayConfig, parts: Parts) -> Result<Bound, BindError> {
+        let addr = config.listen;
+        if !addr.ip().is_loopback() && config.exposure == Exposure::LoopbackOnly {
+            return Err(BindError::Exposed { addr });
+        }
+        let listener = TcpListener::bind(addr).await.map_err(|source| BindError::Listen { addr, source })?;
+        let addr = listener.local_addr().map_err(|source| BindError::Listen { addr, source })?;
+        let app = Arc::new(App {
+            in_flight: Semaphore::new(config.max_in_flight),
+            metrics: GatewayMetrics::register(&parts.metrics),
+            served: ArcSwapOption::empty(),
+            follow: FollowState::default(),
+            ids: Ids::new(parts.id_seed),
+            page: parts.metrics,
+            clock: parts.clock,
+            store: parts.store,
+            sink: parts.sink,
+            as_of: parts.as_of,
+            config,
+        });
+        let mut follower = CatalogFollower::new(Arc::clone(&app), parts.feed, parts.models);
+        follower.start().await;
+        Ok(Bound { addr, listener, app, follower })
+    }
+}
+
+impl Bound {
+    /// Answers until `shutdown`, follows the feed all the while, then finishes the calls in flight.
+    ///
+    /// Not cancel-safe: dropping it drops the calls in flight.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let Self { addr, listener, app, mut follower } = self;
+        tracing::info!(%addr, "gateway listens");
+        let page = app.page.clone();
+        tokio::select! {
+            () = server::serve(app, listener, shutdown) => {}
+            never = follower.follow() => match never {},
+            never = upkeep(&page) => match never {},
+        }
+        tracing::info!(%addr, "gateway stopped");
+    }
+}
+
+async fn upkeep(page: &MetricsPage) -> std::convert::Infallible {
+    let mut every = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        every.tick().await;
+        page.upkeep();
+    }
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts").field("clock", &self.clock).field("as_of", &self.as_of).finish_non_exhaustive()
+    }
+}

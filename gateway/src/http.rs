@@ -1,0 +1,7 @@
+//! HTTP/1.1: listening, connections, bodies, the route table. It knows bytes and headers, never features.
+
+pub(crate) mod body;
+pub(crate) mod connection;
+pub(crate) mod reply;
+pub mod route;
+pub(crate) mod server;
