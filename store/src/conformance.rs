@@ -1,1 +1,308 @@
-//! stub
+//! The contract as tests: one function a sentence of [`crate::OnlineStore`], called on every backend with its real server.
+//!
+//! A backend's test file calls [`crate::conformance_suite`] with a function that makes a fresh, empty store.
+#![expect(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "these are tests: each panics where the store breaks the promise it is named after"
+)]
+
+use bytes::Bytes;
+use tidegate_catalog::{Deadline, EntityKey, FieldNumber, Micros, row::MAX_ROW_BYTES};
+
+use crate::{
+    Cell, Cells, Error, OnlineStore, Put, PutOutcome, ReadPlan, Rejection, StoreMarks,
+    testing::{TestRow, key},
+};
+
+const NEVER: Deadline = Deadline::NEVER;
+
+/// A value row of entity 1, field 1.
+const fn value(event: i64, created: Option<i64>, value: i64) -> TestRow {
+    TestRow { entity: 1, field: 1, event, created, value: Some(value) }
+}
+
+const fn tombstone(event: i64, created: Option<i64>) -> TestRow {
+    TestRow { entity: 1, field: 1, event, created, value: None }
+}
+
+async fn put(store: &impl OnlineStore, row: TestRow) -> PutOutcome {
+    let outcomes = store.put(&[row.put()], NEVER).await.unwrap();
+    assert_eq!(outcomes.len(), 1);
+    outcomes[0]
+}
+
+/// The stored bytes of one cell.
+pub async fn stored(store: &impl OnlineStore, entity: i64, field: u32) -> Option<Bytes> {
+    let mut plan = ReadPlan::default();
+    plan.push(key(entity), &[FieldNumber(field)]);
+    let mut cells = Cells::default();
+    store.read(&plan, NEVER, &mut cells).await.unwrap();
+    match cells.cell(0) {
+        Cell::Row(row) => Some(Bytes::copy_from_slice(row)),
+        Cell::Absent => None,
+        Cell::Failed => unreachable!("the store failed one cell"),
+    }
+}
+
+/// Every cell of the store, by scanning it in pages of two.
+pub async fn everything(store: &impl OnlineStore) -> Vec<(EntityKey, FieldNumber, Bytes)> {
+    let (mut cells, mut from) = (Vec::new(), None);
+    loop {
+        let page = store.scan(from.as_ref(), 2, NEVER).await.unwrap();
+        cells.extend(page.cells.into_iter().map(|cell| (cell.key, cell.field, cell.row)));
+        match page.next {
+            Some(next) => from = Some(next),
+            None => break,
+        }
+    }
+    cells.sort();
+    cells.dedup();
+    cells
+}
+
+/// Cells come in the plan's order, an absent row is an absent cell, a key asked twice is answered twice.
+pub async fn a_read_answers_every_cell_in_the_plans_order(store: &impl OnlineStore) {
+    let rows =
+        [value(1, None, 10), TestRow { field: 2, ..value(1, None, 20) }, TestRow { entity: 2, ..value(1, None, 30) }];
+    store.put(&rows.map(TestRow::put), NEVER).await.unwrap();
+    let mut plan = ReadPlan::default();
+    plan.push(key(2), &[FieldNumber(1), FieldNumber(9)]);
+    plan.push(key(1), &[FieldNumber(2), FieldNumber(1)]);
+    plan.push(key(3), &[FieldNumber(1)]);
+    plan.push(key(2), &[FieldNumber(1)]);
+    plan.push(key(1), &[]);
+    let mut cells = Cells::default();
+    cells.push_failed();
+    store.read(&plan, NEVER, &mut cells).await.unwrap();
+    let [first, second, third] = rows.map(|row| row.put().row);
+    let expected =
+        [Cell::Row(&third), Cell::Absent, Cell::Row(&second), Cell::Row(&first), Cell::Absent, Cell::Row(&third)];
+    assert_eq!(cells.iter().collect::<Vec<_>>(), expected);
+}
+
+/// An empty plan and an empty batch are answered.
+pub async fn nothing_asked_is_nothing_answered(store: &impl OnlineStore) {
+    let mut cells = Cells::default();
+    cells.push_absent();
+    store.read(&ReadPlan::default(), NEVER, &mut cells).await.unwrap();
+    assert!(cells.is_empty());
+    assert_eq!(store.put(&[], NEVER).await.unwrap(), []);
+    assert_eq!(store.erase(&[], NEVER).await.unwrap(), 0);
+    assert_eq!(store.remove(&[], NEVER).await.unwrap(), 0);
+    assert_eq!(everything(store).await, []);
+}
+
+/// A row with a smaller stamp is `Older` and changes nothing, negative times included.
+pub async fn an_older_row_never_replaces_a_newer_one(store: &impl OnlineStore) {
+    for (newer, older) in [(-1, -2), (0, -1), (1_384_516_800_000_000, 1_384_516_799_999_999)] {
+        let newer = TestRow { entity: newer, ..value(newer, None, 4) };
+        let older = TestRow { entity: newer.entity, ..value(older, Some(i64::MAX), 9) };
+        assert_eq!(put(store, newer).await, PutOutcome::Written);
+        assert_eq!(put(store, older).await, PutOutcome::Older);
+        assert_eq!(stored(store, newer.entity, 1).await, Some(newer.put().row));
+    }
+}
+
+/// Case 29: with equal event times the later created time wins; none loses to any.
+pub async fn case_29_equal_event_later_created_overwrites(store: &impl OnlineStore) {
+    assert_eq!(put(store, value(5, None, 3)).await, PutOutcome::Written);
+    assert_eq!(put(store, value(5, Some(-7), 2)).await, PutOutcome::Written);
+    assert_eq!(put(store, value(5, Some(8), 1)).await, PutOutcome::Written);
+    assert_eq!(put(store, value(5, Some(7), 9)).await, PutOutcome::Older);
+    assert_eq!(put(store, value(5, None, 9)).await, PutOutcome::Older);
+    assert_eq!(stored(store, 1, 1).await, Some(value(5, Some(8), 1).put().row));
+}
+
+/// The same row again is `Equal`.
+pub async fn an_equal_row_changes_nothing(store: &impl OnlineStore) {
+    assert_eq!(put(store, value(5, Some(6), 7)).await, PutOutcome::Written);
+    assert_eq!(put(store, value(5, Some(6), 7)).await, PutOutcome::Equal);
+}
+
+/// Rows of equal times are ordered by their content, whichever came first.
+pub async fn a_full_tie_is_decided_by_content(store: &impl OnlineStore) {
+    let (one, two) = (value(5, Some(6), 1), value(5, Some(6), 2));
+    let greater = if one.put().row > two.put().row { one } else { two };
+    for (entity, order) in [(1, [one, two]), (2, [two, one])] {
+        for row in order {
+            put(store, TestRow { entity, ..row }).await;
+        }
+        assert_eq!(stored(store, entity, 1).await, Some(TestRow { entity, ..greater }.put().row));
+    }
+}
+
+/// Case 10: a tombstone beats a value of equal times, in both orders; a later row revives.
+pub async fn case_10_a_tombstone_beats_a_value_of_equal_times(store: &impl OnlineStore) {
+    assert_eq!(put(store, value(5, None, i64::MAX)).await, PutOutcome::Written);
+    assert_eq!(put(store, tombstone(5, None)).await, PutOutcome::Written);
+    assert_eq!(put(store, value(5, None, 1)).await, PutOutcome::Older);
+    assert_eq!(put(store, value(6, None, 1)).await, PutOutcome::Written);
+    assert_eq!(put(store, tombstone(4, None)).await, PutOutcome::Older);
+}
+
+/// Case 28: one batch with several rows of one cell ends with the greatest, each row answered as if put by itself.
+pub async fn case_28_rows_of_one_cell_in_one_batch_act_in_order(store: &impl OnlineStore) {
+    let batch = [value(3, None, 3), value(2, None, 2), value(3, None, 3), value(4, None, 4)].map(TestRow::put);
+    let outcomes = store.put(&batch, NEVER).await.unwrap();
+    let expected = [PutOutcome::Written, PutOutcome::Older, PutOutcome::Equal, PutOutcome::Written];
+    assert_eq!(outcomes, expected);
+    assert_eq!(stored(store, 1, 1).await, Some(value(4, None, 4).put().row));
+}
+
+/// A stored row with another check gives way whatever its stamp, and is counted.
+pub async fn a_row_of_another_cell_gives_way(store: &impl OnlineStore) {
+    let foreign = Put { key: key(1), ..TestRow { entity: 2, ..value(9, None, 9) }.put() };
+    assert_eq!(store.put(&[foreign], NEVER).await.unwrap(), [PutOutcome::Written]);
+    assert_eq!(put(store, value(1, None, 1)).await, PutOutcome::WrittenOverForeign);
+    assert_eq!(stored(store, 1, 1).await, Some(value(1, None, 1).put().row));
+}
+
+/// Rows that can never be stored are rejected alone.
+pub async fn a_row_that_cannot_be_stored_is_rejected_alone(store: &impl OnlineStore) {
+    let good = value(1, None, 1).put();
+    let mut long = good.row.to_vec();
+    long.resize(MAX_ROW_BYTES + 1, 0);
+    let too_large = Put { row: long.into(), ..good.clone() };
+    let no_row = Put { row: Bytes::from_static(b"short"), ..good.clone() };
+    let outcomes = store.put(&[too_large, good, no_row], NEVER).await.unwrap();
+    let expected =
+        [PutOutcome::Rejected(Rejection::RowTooLarge), PutOutcome::Written, PutOutcome::Rejected(Rejection::NotARow)];
+    assert_eq!(outcomes, expected);
+}
+
+/// Keys and rows are bytes: zeros, newlines and everything else survive.
+pub async fn any_bytes_survive(store: &impl OnlineStore) {
+    use tidegate_catalog::{KeySetNumber, KeyValue, ProjectNumber};
+    let mut row = value(1, None, 1).put().row.to_vec();
+    row.extend((0..=255).cycle().take(70_000));
+    let all = (0..=255).collect::<Vec<u8>>();
+    for bytes in [&b""[..], b"\0", b"\r\n", b"*1\r\n$4\r\nPING\r\n", &all, &[0xff; 8000]] {
+        let values = [KeyValue::Bytes(bytes)];
+        let key = EntityKey::encode(ProjectNumber(1), KeySetNumber(2), values, &mut bytes::BytesMut::new()).unwrap();
+        let put = Put { key: key.clone(), field: FieldNumber(200), row: row.clone().into() };
+        assert_eq!(store.put(&[put], NEVER).await.unwrap(), [PutOutcome::Written]);
+        let mut plan = ReadPlan::default();
+        plan.push(key, &[FieldNumber(200)]);
+        let mut cells = Cells::default();
+        store.read(&plan, NEVER, &mut cells).await.unwrap();
+        assert_eq!(cells.cell(0), Cell::Row(&row));
+    }
+}
+
+/// `erase` deletes every cell of an entity for good; a later put of any stamp is written again.
+pub async fn erase_deletes_the_whole_entity(store: &impl OnlineStore) {
+    let rows =
+        [value(5, None, 1), TestRow { field: 2, ..tombstone(6, None) }, TestRow { entity: 2, ..value(5, None, 1) }];
+    store.put(&rows.map(TestRow::put), NEVER).await.unwrap();
+    assert_eq!(store.erase(&[key(1), key(7)], NEVER).await.unwrap(), 2);
+    assert_eq!(stored(store, 1, 1).await, None);
+    assert_eq!(stored(store, 1, 2).await, None);
+    assert_eq!(stored(store, 2, 1).await, Some(rows[2].put().row));
+    assert_eq!(put(store, value(1, None, 1)).await, PutOutcome::Written);
+}
+
+/// `remove` takes only cells that still hold the row given.
+pub async fn remove_takes_only_what_is_still_there(store: &impl OnlineStore) {
+    let old = [value(5, None, 1).put(), TestRow { entity: 2, ..value(5, None, 1) }.put()];
+    store.put(&old, NEVER).await.unwrap();
+    put(store, value(6, None, 2)).await;
+    assert_eq!(store.remove(&old, NEVER).await.unwrap(), 1);
+    assert_eq!(stored(store, 1, 1).await, Some(value(6, None, 2).put().row));
+    assert_eq!(stored(store, 2, 1).await, None);
+}
+
+/// A scan in small pages answers every cell.
+pub async fn a_scan_answers_every_cell(store: &impl OnlineStore) {
+    let rows = (0..23_i64).flat_map(|entity| [1, 300].map(|field| TestRow { entity, field, ..value(entity, None, 1) }));
+    let puts = rows.map(TestRow::put).collect::<Vec<_>>();
+    store.put(&puts, NEVER).await.unwrap();
+    store.raise_marks(&StoreMarks { registry_id: Some("r".into()), ..StoreMarks::default() }, NEVER).await.unwrap();
+    let mut expected = puts.into_iter().map(|put| (put.key, put.field, put.row)).collect::<Vec<_>>();
+    expected.sort();
+    assert_eq!(everything(store).await, expected);
+}
+
+/// Each mark is a maximum of its own; the first registry to write is the store's.
+pub async fn marks_only_rise(store: &impl OnlineStore) {
+    assert_eq!(store.marks(NEVER).await.unwrap(), StoreMarks::default());
+    let first = StoreMarks {
+        registry_id: Some("a".into()),
+        version: 3,
+        project: 5,
+        key_set: 1,
+        field: 200,
+        event_clock: Micros(-5),
+    };
+    assert_eq!(store.raise_marks(&first, NEVER).await.unwrap(), first);
+    let second = StoreMarks { version: 4, project: 2, key_set: 9, event_clock: Micros(-9), ..first.clone() };
+    let raised = store.raise_marks(&second, NEVER).await.unwrap();
+    assert_eq!(raised, StoreMarks { version: 4, key_set: 9, ..first });
+    assert_eq!(store.marks(NEVER).await.unwrap(), raised);
+}
+
+/// Another registry, or an older one, is refused with the way out, and changes nothing; `adopt` takes the store over.
+pub async fn another_registry_is_refused_until_it_adopts(store: &impl OnlineStore) {
+    let ours = StoreMarks { registry_id: Some("a".into()), version: 7, field: 4, ..StoreMarks::default() };
+    store.raise_marks(&ours, NEVER).await.unwrap();
+    let other = StoreMarks { registry_id: Some("b".into()), version: 9, field: 9, ..StoreMarks::default() };
+    let refused = store.raise_marks(&other, NEVER).await.unwrap_err();
+    assert!(matches!(refused, Error::OtherRegistry { .. }) && refused.to_string().contains("tidegate store adopt"));
+    let behind = StoreMarks { version: 6, field: 9, ..ours.clone() };
+    let refused = store.raise_marks(&behind, NEVER).await.unwrap_err();
+    assert!(matches!(refused, Error::RegistryBehind { store: 7, ours: 6 }), "{refused}");
+    assert!(refused.to_string().contains("tidegate store adopt"));
+    assert_eq!(store.marks(NEVER).await.unwrap(), ours);
+    let adopted = store.adopt(&StoreMarks { version: 2, ..other }, NEVER).await.unwrap();
+    assert_eq!(adopted, StoreMarks { registry_id: Some("b".into()), version: 7, field: 9, ..StoreMarks::default() });
+}
+
+/// A deadline that is over is `Late`, at once, and leaves no cells.
+pub async fn a_deadline_that_is_over_is_late(store: &impl OnlineStore, over: Deadline) {
+    let mut plan = ReadPlan::default();
+    plan.push(key(1), &[FieldNumber(1)]);
+    let mut cells = Cells::default();
+    cells.push_absent();
+    let late = store.read(&plan, over, &mut cells).await.unwrap_err();
+    assert!(matches!(late, Error::Late { .. }), "{late}");
+    assert!(cells.is_empty());
+    assert!(matches!(store.put(&[value(1, None, 1).put()], over).await, Err(Error::Late { .. })));
+}
+
+/// A fresh store is ready.
+pub async fn a_store_that_works_is_ready(store: &impl OnlineStore) {
+    store.ready(NEVER).await.unwrap();
+}
+
+/// Makes one test of each promise. `$store` is an async function that makes a fresh store (and whatever keeps it alive) as
+/// `(store, guard)`.
+#[macro_export]
+macro_rules! conformance_suite {
+    ($store:path) => {
+        $crate::conformance_suite!(@each $store:
+            a_read_answers_every_cell_in_the_plans_order nothing_asked_is_nothing_answered
+            an_older_row_never_replaces_a_newer_one case_29_equal_event_later_created_overwrites
+            an_equal_row_changes_nothing a_full_tie_is_decided_by_content
+            case_10_a_tombstone_beats_a_value_of_equal_times case_28_rows_of_one_cell_in_one_batch_act_in_order
+            a_row_of_another_cell_gives_way a_row_that_cannot_be_stored_is_rejected_alone any_bytes_survive
+            erase_deletes_the_whole_entity remove_takes_only_what_is_still_there a_scan_answers_every_cell
+            marks_only_rise another_registry_is_refused_until_it_adopts a_store_that_works_is_ready
+        );
+
+        #[tokio::test]
+        async fn a_deadline_that_is_over_is_late() {
+            let (store, _guard) = $store().await;
+            let over = tidegate_catalog::Deadline::after(Default::default(), std::time::Duration::ZERO);
+            $crate::conformance::a_deadline_that_is_over_is_late(&store, over).await;
+        }
+    };
+    (@each $store:path: $($promise:ident)*) => {
+        $(
+            #[tokio::test]
+            async fn $promise() {
+                let (store, _guard) = $store().await;
+                $crate::conformance::$promise(&store).await;
+            }
+        )*
+    };
+}

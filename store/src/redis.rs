@@ -86,6 +86,9 @@ impl RedisStore {
         call: impl Future<Output = Result<T, RedisError>> + Send,
     ) -> Result<T, Error> {
         let limit = deadline.left(self.clock.monotonic()).min(self.timeout);
+        if limit.is_zero() {
+            return Err(self.late(limit));
+        }
         match tokio::time::timeout(limit, call).await {
             Ok(answer) => answer.map_err(|error| self.error(&error, limit)),
             Err(_elapsed) => Err(self.late(limit)),
