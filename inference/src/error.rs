@@ -116,13 +116,11 @@ pub enum ModelError {
         /// What it is.
         found: String,
     },
-    /// The model loaded and its first run failed.
-    #[error("model {}: the warm-up run of {rows} rows failed: {reason}", path.display())]
-    WarmUp {
+    /// No session could be made, or its first run failed.
+    #[error("model {} did not start: {reason}", path.display())]
+    NotStarted {
         /// The file.
         path: PathBuf,
-        /// Rows of the run.
-        rows: usize,
         /// Why.
         reason: String,
     },
@@ -141,7 +139,7 @@ impl ModelError {
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::Unreadable { .. } | Self::TooLarge { .. } | Self::NotOnnx { .. } => ErrorCode::FailedPrecondition,
-            Self::ZipMap { .. } | Self::Unsupported { .. } | Self::WarmUp { .. } => ErrorCode::FailedPrecondition,
+            Self::ZipMap { .. } | Self::Unsupported { .. } | Self::NotStarted { .. } => ErrorCode::FailedPrecondition,
             Self::NoThread { .. } => ErrorCode::ResourceExhausted,
         }
     }
