@@ -348,3 +348,6 @@ fn write(buffer: &mut Buffer, index: usize, value: &Value<'_>) -> Result<(), Ref
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,10 @@ use std::{
 };
 
 use ort::{
-    session::{Session, builder::GraphOptimizationLevel},
+    session::{
+        Session,
+        builder::{GraphOptimizationLevel, SessionBuilder},
+    },
     value::{Outlet, TensorElementType, ValueType},
 };
 
@@ -110,21 +113,25 @@ pub fn read_bounded(path: &Path, limit_bytes: u64) -> Result<Vec<u8>, ModelError
     if size_bytes > limit_bytes { Err(too_large(size_bytes)) } else { Ok(bytes) }
 }
 
+fn new_session(runtime: &Runtime, bytes: &[u8]) -> Result<Session, String> {
+    let made = catch_unwind(AssertUnwindSafe(|| builder(runtime)?.commit_from_memory(bytes).map_err(words)));
+    made.unwrap_or_else(|panic| Err(panic_text(&*panic)))
+}
+
 /// One thread a session, asleep when idle: replicas give parallelism, and a spinning pool would steal the cores of the
 /// request path.
-fn new_session(runtime: &Runtime, bytes: &[u8]) -> Result<Session, String> {
-    let made = catch_unwind(AssertUnwindSafe(|| {
-        let builder = Session::builder(runtime.environment()).map_err(|error| error.to_string())?;
-        let mut builder = builder
-            .with_intra_threads(1)
-            .and_then(|builder| builder.with_inter_threads(1))
-            .and_then(|builder| builder.with_intra_op_spinning(false))
-            .and_then(|builder| builder.with_inter_op_spinning(false))
-            .and_then(|builder| builder.with_optimization_level(GraphOptimizationLevel::All))
-            .map_err(|error| error.to_string())?;
-        builder.commit_from_memory(bytes).map_err(|error| error.to_string())
-    }));
-    made.unwrap_or_else(|panic| Err(panic_text(&*panic)))
+fn builder(runtime: &Runtime) -> Result<SessionBuilder, String> {
+    let builder = Session::builder(runtime.environment()).map_err(words)?;
+    let builder = builder.with_intra_threads(1).map_err(words)?;
+    let builder = builder.with_inter_threads(1).map_err(words)?;
+    let builder = builder.with_intra_op_spinning(false).map_err(words)?;
+    let builder = builder.with_inter_op_spinning(false).map_err(words)?;
+    builder.with_optimization_level(GraphOptimizationLevel::All).map_err(words)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
+fn words<R>(error: ort::Error<R>) -> String {
+    error.message().to_owned()
 }
 
 fn spec(path: &Path, direction: &'static str, outlet: &Outlet) -> Result<TensorSpec, ModelError> {
