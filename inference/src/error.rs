@@ -93,6 +93,15 @@ pub enum ModelError {
         /// What ONNX Runtime said.
         reason: String,
     },
+    /// A model whose tensors lie in other files.
+    #[error(
+        "model {} keeps tensors in other files; save it as one: onnx.save_model(model, path, save_as_external_data=False)",
+        path.display()
+    )]
+    ExternalData {
+        /// The file.
+        path: PathBuf,
+    },
     /// An output that is a sequence of maps, as scikit-learn exports make it by default.
     #[error(
         "model {}: output {output:?} is a sequence of maps (ZipMap); export it with options={{id(model): {{'zipmap': False}}}} so that the probabilities are one tensor",
@@ -138,8 +147,13 @@ impl ModelError {
     /// How a caller can act on it.
     pub const fn code(&self) -> ErrorCode {
         match self {
-            Self::Unreadable { .. } | Self::TooLarge { .. } | Self::NotOnnx { .. } => ErrorCode::FailedPrecondition,
-            Self::ZipMap { .. } | Self::Unsupported { .. } | Self::NotStarted { .. } => ErrorCode::FailedPrecondition,
+            Self::Unreadable { .. }
+            | Self::TooLarge { .. }
+            | Self::NotOnnx { .. }
+            | Self::ExternalData { .. }
+            | Self::ZipMap { .. }
+            | Self::Unsupported { .. }
+            | Self::NotStarted { .. } => ErrorCode::FailedPrecondition,
             Self::NoThread { .. } => ErrorCode::ResourceExhausted,
         }
     }

@@ -28,6 +28,9 @@ use crate::{
 /// The most bytes of a model file that are read unless the caller says otherwise.
 pub const DEFAULT_LIMIT_BYTES: u64 = 2 * 1024 * 1024 * 1024;
 
+/// ONNX Runtime's option for where a model's external tensors lie.
+const EXTERNAL_DATA_FOLDER: &str = "session.model_external_initializers_file_folder_path";
+
 /// The content of a model file whose signature can be served. A cheap clone.
 #[derive(Clone)]
 pub struct ModelFile {
@@ -56,8 +59,7 @@ impl ModelFile {
     /// # Errors
     /// As [`Self::open`].
     pub fn of_bytes(runtime: &Runtime, path: &Path, bytes: Vec<u8>) -> Result<Self, ModelError> {
-        let session = new_session(runtime, &bytes)
-            .map_err(|reason| ModelError::NotOnnx { path: path.to_owned(), reason: first_line(&reason) })?;
+        let session = new_session(runtime, path, &bytes).map_err(|reason| refused(path, &reason))?;
         let signature = Signature {
             inputs: session.inputs().iter().map(|input| spec(path, "input", input)).collect::<Result<_, _>>()?,
             outputs: session.outputs().iter().map(|output| spec(path, "output", output)).collect::<Result<_, _>>()?,
@@ -83,7 +85,7 @@ impl ModelFile {
 
     /// A session of its own.
     pub(crate) fn session(&self) -> Result<Session, String> {
-        new_session(&self.runtime, &self.bytes)
+        new_session(&self.runtime, &self.path, &self.bytes)
     }
 }
 
@@ -113,19 +115,21 @@ pub fn read_bounded(path: &Path, limit_bytes: u64) -> Result<Vec<u8>, ModelError
     if size_bytes > limit_bytes { Err(too_large(size_bytes)) } else { Ok(bytes) }
 }
 
-fn new_session(runtime: &Runtime, bytes: &[u8]) -> Result<Session, String> {
-    let made = catch_unwind(AssertUnwindSafe(|| builder(runtime)?.commit_from_memory(bytes).map_err(words)));
+fn new_session(runtime: &Runtime, path: &Path, bytes: &[u8]) -> Result<Session, String> {
+    let made = catch_unwind(AssertUnwindSafe(|| builder(runtime, path)?.commit_from_memory(bytes).map_err(words)));
     made.unwrap_or_else(|panic| Err(panic_text(&*panic)))
 }
 
 /// One thread a session, asleep when idle: replicas give parallelism, and a spinning pool would steal the cores of the
-/// request path.
-fn builder(runtime: &Runtime) -> Result<SessionBuilder, String> {
+/// request path. Tensors in files beside the model would be looked for in the process's working folder; they are looked
+/// for below the model file instead, where nothing can be, because the content hash would not cover them.
+fn builder(runtime: &Runtime, path: &Path) -> Result<SessionBuilder, String> {
     let builder = Session::builder(runtime.environment()).map_err(words)?;
     let builder = builder.with_intra_threads(1).map_err(words)?;
     let builder = builder.with_inter_threads(1).map_err(words)?;
     let builder = builder.with_intra_op_spinning(false).map_err(words)?;
     let builder = builder.with_inter_op_spinning(false).map_err(words)?;
+    let builder = builder.with_config_entry(EXTERNAL_DATA_FOLDER, path.to_string_lossy()).map_err(words)?;
     builder.with_optimization_level(GraphOptimizationLevel::All).map_err(words)
 }
 
@@ -171,6 +175,13 @@ const fn element(ty: TensorElementType) -> Option<ElementType> {
         TensorElementType::String => Some(ElementType::String),
         _ => None,
     }
+}
+
+fn refused(path: &Path, reason: &str) -> ModelError {
+    if reason.contains("External data path") {
+        return ModelError::ExternalData { path: path.to_owned() };
+    }
+    ModelError::NotOnnx { path: path.to_owned(), reason: first_line(reason) }
 }
 
 /// ONNX Runtime's messages may go on for pages.

@@ -205,7 +205,6 @@ impl Owner {
                 let broken = !matches!(error, Error::Late { .. });
                 if broken {
                     self.replica.metrics.failed.increment(1);
-                    tracing::warn!(model = self.replica.model, error = %error, "a batch failed in its model");
                 } else {
                     self.replica.metrics.late.increment(1);
                 }

@@ -58,7 +58,8 @@ pub fn find_library(candidates: &[PathBuf]) -> Result<PathBuf, LibraryError> {
 impl Runtime {
     /// Loads the library at `path` and starts it; a second call with the same file answers the running one.
     /// # Errors
-    /// Why the library cannot be used. It never panics, and after an error another path may be tried.
+    /// Why the library cannot be used, never a panic. Another path may be tried then, except after
+    /// [`LibraryError::NotStarted`]: that library stays loaded until the process ends.
     pub fn load(path: &Path) -> Result<Self, LibraryError> {
         let path = readable_library(path)?;
         let mut running = RUNNING.lock();
@@ -143,11 +144,11 @@ fn refused(path: &Path, error: &ort::LoadDynamicError) -> LibraryError {
 }
 
 /// ONNX Runtime's own log lines, which it would print to standard error otherwise.
-fn log(level: LogLevel, [category, id, location, message]: [&str; 4]) {
+fn log(level: LogLevel, [category, id, location, text]: [&str; 4]) {
     match level {
-        LogLevel::Fatal | LogLevel::Error => tracing::error!(category, id, location, "onnxruntime: {message}"),
-        LogLevel::Warning => tracing::warn!(category, id, location, "onnxruntime: {message}"),
-        LogLevel::Info => tracing::debug!(category, id, location, "onnxruntime: {message}"),
-        LogLevel::Verbose => tracing::trace!(category, id, location, "onnxruntime: {message}"),
+        LogLevel::Fatal | LogLevel::Error => tracing::error!(category, id, location, text, "onnxruntime says"),
+        LogLevel::Warning => tracing::warn!(category, id, location, text, "onnxruntime says"),
+        LogLevel::Info => tracing::debug!(category, id, location, text, "onnxruntime says"),
+        LogLevel::Verbose => tracing::trace!(category, id, location, text, "onnxruntime says"),
     }
 }

@@ -239,6 +239,15 @@ fn no_cut_of_a_model_file_does_more_than_return() {
     }
 }
 
+/// The content hash covers one file; and a path out of the folder would read what it likes.
+#[test]
+fn a_model_that_keeps_tensors_in_other_files_is_refused() {
+    for name in ["external_inside", "external_escape", "external_absolute"] {
+        let refused = open(name).unwrap_err();
+        assert!(matches!(refused, ModelError::ExternalData { .. }), "{name}: {refused}");
+    }
+}
+
 #[test]
 fn a_missing_file_is_named() {
     let refused = ModelFile::open(&runtime(), Path::new("models/nowhere.onnx"), 1 << 20).unwrap_err();

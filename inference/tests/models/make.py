@@ -91,3 +91,14 @@ save("row_lost", [node("ReduceSum", ["x"], ["y"], keepdims=1)], [value("x", F32,
 
 # an element type that is not served
 save("uint8", [node("Cast", ["x"], ["y"], to=F32)], [value("x", TensorProto.UINT8, [None, 2])], [value("y", F32, [None, 2])])
+
+# weights in another file: beside the model (it is there: make.py), outside its folder, at an absolute path
+for name, location in [("inside", "make.py"), ("escape", "../onnx.rs"), ("absolute", "/etc/hostname")]:
+    weights = TensorProto(name="w", data_type=F32, dims=[4, 1], data_location=TensorProto.EXTERNAL)
+    for key, text in [("location", location), ("offset", "0"), ("length", "16")]:
+        weights.external_data.add(key=key, value=text)
+    graph = helper.make_graph([node("MatMul", ["x", "w"], ["y"])], name, [value("x", F32, [None, 4])],
+                              [value("y", F32, [None, 1])], [weights])
+    model = helper.make_model(graph, opset_imports=OPSETS, producer_name="tidegate-tests", ir_version=8)
+    with open(f"external_{name}.onnx", "wb") as file:
+        file.write(model.SerializeToString())
