@@ -1,0 +1,13 @@
+//! A source's files: found, pinned and read as one table.
+//!
+//! A path is a file, a glob or a folder. Files whose name begins with `.` or `_`, or does not end in `.parquet`, are passed
+//! over: that is how writers mark what is hidden or unfinished. `key=value` folders become columns. Files may add, reorder
+//! and widen columns; a conflict names the file.
+
+mod files;
+mod pinned;
+mod table;
+mod widen;
+
+pub use pinned::{PinnedFile, PinnedSource};
+pub(crate) use table::SourceTable;
