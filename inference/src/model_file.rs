@@ -28,6 +28,9 @@ use crate::{
 /// The most bytes of a model file that are read unless the caller says otherwise.
 pub const DEFAULT_LIMIT_BYTES: u64 = 2 * 1024 * 1024 * 1024;
 
+/// The most rows that a model may fix for every run: each run is padded to them.
+const MOST_FIXED_ROWS: usize = 65_536;
+
 /// ONNX Runtime's option for where a model's external tensors lie.
 const EXTERNAL_DATA_FOLDER: &str = "session.model_external_initializers_file_folder_path";
 
@@ -152,7 +155,9 @@ fn spec(path: &Path, direction: &'static str, outlet: &Outlet) -> Result<TensorS
                 shape.iter().map(|length| usize::try_from(*length).map_or(Dim::Free, Dim::Fixed)).collect::<Vec<_>>();
             match dims.first() {
                 None => Err(refuse("a single value; its first dimension must be the row".to_owned())),
-                Some(Dim::Fixed(0)) => Err(refuse("a tensor of no rows".to_owned())),
+                Some(Dim::Fixed(rows)) if !(1..=MOST_FIXED_ROWS).contains(rows) => {
+                    Err(refuse(format!("a tensor of always {rows} rows; the most is {MOST_FIXED_ROWS}")))
+                }
                 Some(Dim::Free | Dim::Fixed(_)) => Ok(TensorSpec { name: outlet.name().to_owned(), element, dims }),
             }
         }

@@ -32,6 +32,8 @@ affine = [node("MatMul", ["x", "w"], ["xw"]), node("Add", ["xw", "b"], ["y"])]
 save("affine", affine, [value("x", F32, [None, 4])], [value("y", F32, [None, 1])], [WEIGHTS, BIAS])
 # the same, always two rows
 save("affine_two_rows", affine, [value("x", F32, [2, 4])], [value("y", F32, [2, 1])], [WEIGHTS, BIAS])
+# the same, always more rows than any memory holds
+save("affine_huge", affine, [value("x", F32, [1 << 50, 4])], [value("y", F32, [1 << 50, 1])], [WEIGHTS, BIAS])
 
 # every element type by name; each output is what came in, and their sum as float64
 save(
