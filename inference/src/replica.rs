@@ -115,9 +115,11 @@ impl Replica {
                 Err(reason) => return drop(report.send(Err(reason))),
             };
             // A start that was given up has dropped its end of the report, and the queue with it.
+            self.count_ready(1);
             if report.send(Ok(())).is_ok() {
-                self.count_ready(1);
                 Owner { replica: self, engine }.serve(&jobs);
+            } else {
+                self.count_ready(-1);
             }
         })
     }
