@@ -123,8 +123,8 @@ pub(crate) fn default_value(default: &DefaultValue) -> Value<'_> {
         DefaultValue::Date(value) => Value::Date(*value),
         DefaultValue::String(value) => Value::String(value),
         DefaultValue::Bytes(value) => Value::Bytes(value),
-        DefaultValue::List(elements) => Value::List(
-            elements.iter().map(|element| element.as_ref().map_or(Value::Null, default_value)).collect(),
-        ),
+        DefaultValue::List(elements) => {
+            Value::List(elements.iter().map(|element| element.as_ref().map_or(Value::Null, default_value)).collect())
+        }
     }
 }

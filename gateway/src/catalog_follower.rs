@@ -13,7 +13,7 @@ use crate::{
     feed::{Published, SnapshotFeed},
     last_good::LastGood,
     models::ModelLoader,
-    served::{Origin, Served},
+    served::{LoadFrom, Origin, Served},
 };
 
 /// Polls between two tries of a snapshot that could not be loaded.
@@ -40,7 +40,7 @@ pub(crate) struct FollowFacts {
 pub(crate) struct CatalogFollower {
     app: Arc<App>,
     feed: Arc<dyn SnapshotFeed>,
-    models: ModelLoader,
+    from: LoadFrom,
     last_good: LastGood,
     polls_since_refusal: u32,
 }
@@ -58,7 +58,8 @@ impl FollowState {
 impl CatalogFollower {
     pub(crate) fn new(app: Arc<App>, feed: Arc<dyn SnapshotFeed>, models: ModelLoader) -> Self {
         let last_good = LastGood::at(app.config.last_good.clone());
-        Self { app, feed, models, last_good, polls_since_refusal: 0 }
+        let from = LoadFrom { models, clock: Arc::clone(&app.clock), page: app.page.clone() };
+        Self { app, feed, from, last_good, polls_since_refusal: 0 }
     }
 
     /// The first load: the feed's newest, else what is on disk.
@@ -117,7 +118,7 @@ impl CatalogFollower {
 
     async fn load(&mut self, published: &Published, origin: Origin) {
         let previous = self.app.served.load_full();
-        let loaded = Served::load(&published.bytes, origin, &self.models, previous.as_deref(), &self.app.page).await;
+        let loaded = Served::load(&published.bytes, origin, &self.from, previous.as_deref()).await;
         match loaded {
             Ok(served) => {
                 let served = Arc::new(served);
@@ -136,7 +137,11 @@ impl CatalogFollower {
                 let first = self.app.follow.lock().refused.replace((published.version, message.clone()));
                 self.app.metrics.catalog_refused.increment(1);
                 if first.is_none_or(|(version, _)| version != published.version) {
-                    tracing::error!(version = published.version, error = message, "catalog refused, the old one serves");
+                    tracing::error!(
+                        version = published.version,
+                        error = message,
+                        "catalog refused, the old one serves"
+                    );
                 }
             }
         }
@@ -152,6 +157,6 @@ impl CatalogFollower {
 
 impl std::fmt::Debug for CatalogFollower {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CatalogFollower").field("models", &self.models).finish_non_exhaustive()
+        f.debug_struct("CatalogFollower").field("from", &self.from).finish_non_exhaustive()
     }
 }

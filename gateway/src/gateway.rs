@@ -57,7 +57,9 @@ pub struct Bound {
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// An address that others can reach, and nobody authenticated.
-    #[error("gateway.listen {addr} is reachable from other machines and callers are not authenticated; listen on 127.0.0.1, or say --insecure")]
+    #[error(
+        "gateway.listen {addr} is reachable from other machines and callers are not authenticated; listen on 127.0.0.1, or say --insecure"
+    )]
     Exposed {
         /// The address.
         addr: SocketAddr,

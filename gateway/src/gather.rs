@@ -1,20 +1,15 @@
 //! One row's elements for the model: the stored value, else its default, else null where the model's input has one.
 
-use std::borrow::Cow;
-
-use tidegate_catalog::{
-    ErrorCode, FeatureType, FieldStatus, ScalarType, Value, ValueSource, definitions::MissingRule,
-    
-};
+use tidegate_catalog::{ErrorCode, FeatureType, FieldStatus, ScalarType, Value, ValueSource, definitions::MissingRule};
+use tidegate_inference::batch_input::{BatchInput, CellError};
 use tidegate_proto::typed::Typed;
 
 use crate::{
     answers::{Answers, CellState, default_value},
-    convert,
     plan::{
         LookupPlan,
         endpoint::RequestColumn,
-        gather::Source,
+        gather::{Element, Source},
         lookup::PlannedFeature,
     },
 };
@@ -44,75 +39,44 @@ pub(crate) struct RowAt {
 pub(crate) enum Lacking {
     #[error("feature {feature:?} is {status} and has no default")]
     Feature { feature: String, status: &'static str },
-    #[error("feature {feature:?} is {status}, has no default, and the model's input has no null ({element})")]
-    NoNull { feature: String, status: &'static str, element: &'static str },
-    #[error("request.{column} is null, and the model's input has no null ({element})")]
-    NullRequest { column: String, element: &'static str },
     #[error("request.{column} is null")]
-    MissingRequest { column: String },
+    Request { column: String },
     #[error("the online store did not answer for feature {feature:?}, which has no default")]
     Unanswered { feature: String, code: ErrorCode },
+    #[error("feature {feature:?} is {status}: {source}")]
+    FeatureCell { feature: String, status: &'static str, source: CellError },
+    #[error("request.{column}: {source}")]
+    RequestCell { column: String, source: CellError },
 }
 
 impl Lacking {
     pub(crate) const fn code(&self) -> ErrorCode {
         match self {
-            Self::Feature { .. } | Self::NoNull { .. } => ErrorCode::FailedPrecondition,
-            Self::NullRequest { .. } | Self::MissingRequest { .. } => ErrorCode::InvalidArgument,
+            Self::Feature { .. } | Self::FeatureCell { .. } => ErrorCode::FailedPrecondition,
+            Self::Request { .. } | Self::RequestCell { .. } => ErrorCode::InvalidArgument,
             Self::Unanswered { code, .. } => *code,
         }
     }
 }
 
 impl<'c> Gather<'c> {
-    /// A float32 element; null is the quiet NaN.
+    /// Puts one element of a row into row `into` of a batch.
+    /// # Errors
+    /// [`Lacking`] names the feature or request value.
     /// # Cost
-    /// For a float32 feature that is there: one copy of four bytes from the store's reply.
-    pub(crate) fn float32(&self, at: RowAt, source: Source) -> Result<f32, Lacking> {
-        if let Source::Feature(index) = source
+    /// For a float32 feature that is there: one copy of four bytes from the store's reply into the tensor.
+    pub(crate) fn put(&self, at: RowAt, element: Element, batch: &mut BatchInput, into: usize) -> Result<(), Lacking> {
+        if let Source::Feature(index) = element.source
             && let Some(feature) = self.plan.features.get(index)
             && let Some(place) = feature.place
             && feature.feature_type == FeatureType::Scalar(ScalarType::Float32)
             && let CellState::Fresh(row) = self.answers.state(at.slot, place.cell)
             && let Some(value) = row.f32(place.index)
         {
-            return Ok(value);
+            return batch.put_f32(into, element.slot, value).map_err(|cell| self.refused(at, element.source, cell));
         }
-        let value = self.value(at, source)?;
-        Ok(convert::float32(&value).unwrap_or(f32::from_bits(tidegate_catalog::row::CANONICAL_NAN_32)))
-    }
-
-    /// A float64 element; null is the quiet NaN.
-    pub(crate) fn float64(&self, at: RowAt, source: Source) -> Result<f64, Lacking> {
-        let value = self.value(at, source)?;
-        Ok(convert::float64(&value).unwrap_or(f64::from_bits(tidegate_catalog::row::CANONICAL_NAN_64)))
-    }
-
-    /// An int64 element; there is no null.
-    pub(crate) fn int64(&self, at: RowAt, source: Source) -> Result<i64, Lacking> {
-        convert::int64(&self.value(at, source)?).ok_or_else(|| self.no_null(at, source, "int64"))
-    }
-
-    /// An int32 element; there is no null.
-    pub(crate) fn int32(&self, at: RowAt, source: Source) -> Result<i32, Lacking> {
-        let value = convert::int64(&self.value(at, source)?).and_then(|value| i32::try_from(value).ok());
-        value.ok_or_else(|| self.no_null(at, source, "int32"))
-    }
-
-    /// A bool element; there is no null.
-    pub(crate) fn boolean(&self, at: RowAt, source: Source) -> Result<bool, Lacking> {
-        match self.value(at, source)? {
-            Value::Bool(value) => Ok(value),
-            _ => Err(self.no_null(at, source, "bool")),
-        }
-    }
-
-    /// A string element; null is the empty string.
-    pub(crate) fn string(&self, at: RowAt, source: Source) -> Result<Cow<'c, str>, Lacking> {
-        match self.value(at, source)? {
-            Value::String(value) => Ok(Cow::Borrowed(value)),
-            _ => Ok(Cow::Borrowed("")),
-        }
+        let value = self.value(at, element.source)?;
+        batch.put(into, element.slot, &value).map_err(|cell| self.refused(at, element.source, cell))
     }
 
     /// A feature's value as the model sees it, and where it came from.
@@ -140,7 +104,7 @@ impl<'c> Gather<'c> {
     fn request_value(&self, at: RowAt, column: usize) -> Result<Value<'c>, Lacking> {
         let value = self.values.get(at.row * self.request.len() + column).map_or(Value::Null, Typed::as_value);
         if value == Value::Null && self.missing == MissingRule::Error {
-            return Err(Lacking::MissingRequest { column: self.request_name(column) });
+            return Err(Lacking::Request { column: self.request_name(column) });
         }
         Ok(value)
     }
@@ -161,15 +125,15 @@ impl<'c> Gather<'c> {
         }
     }
 
-    fn no_null(&self, at: RowAt, source: Source, element: &'static str) -> Lacking {
+    fn refused(&self, at: RowAt, source: Source, cell: CellError) -> Lacking {
         match source {
-            Source::Request(column) => Lacking::NullRequest { column: self.request_name(column), element },
+            Source::Request(column) => Lacking::RequestCell { column: self.request_name(column), source: cell },
             Source::Feature(index) => {
                 let feature = self.plan.features.get(index);
                 let status = feature.and_then(|feature| self.answers.status(at.slot, feature).0);
                 let status = status.map_or("not answered", FieldStatus::as_str);
                 let feature = feature.map_or_else(String::new, |feature| feature.reference.clone());
-                Lacking::NoNull { feature, status, element }
+                Lacking::FeatureCell { feature, status, source: cell }
             }
         }
     }
@@ -178,4 +142,3 @@ impl<'c> Gather<'c> {
         self.request.get(column).map_or_else(String::new, |column| column.name.clone())
     }
 }
-

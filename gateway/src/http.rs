@@ -3,5 +3,5 @@
 pub(crate) mod body;
 pub(crate) mod connection;
 pub(crate) mod reply;
-pub mod route;
+pub(crate) mod route;
 pub(crate) mod server;

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use metrics::{Counter, Gauge, Histogram, Recorder, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{
+    Counter, Gauge, Histogram, Recorder, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+    histogram,
+};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use tidegate_catalog::ErrorCode;
 
@@ -132,9 +135,7 @@ impl StageMetrics {
     }
 
     fn here(endpoint: String) -> Self {
-        let stage = |stage: &'static str| {
-            histogram!("tidegate_gateway_stage_seconds", "stage" => stage, "endpoint" => endpoint.clone())
-        };
+        let stage = |stage: &'static str| histogram!("tidegate_gateway_stage_seconds", "stage" => stage, "endpoint" => endpoint.clone());
         Self { stages: [stage("parse"), stage("features"), stage("queue"), stage("run"), stage("respond")] }
     }
 
@@ -163,8 +164,14 @@ fn describe() {
     describe_counter!("tidegate_gateway_requests_total", "Calls answered, by route and code.");
     describe_gauge!("tidegate_gateway_in_flight_requests", "Calls being answered.");
     describe_counter!("tidegate_gateway_accept_errors_total", "Connections that could not be accepted.");
-    describe_counter!("tidegate_gateway_failed_cells_total", "Cells that the store did not answer or that held no row of theirs.");
-    describe_counter!("tidegate_gateway_degraded_responses_total", "Answers with a value that stands in for the store's.");
+    describe_counter!(
+        "tidegate_gateway_failed_cells_total",
+        "Cells that the store did not answer or that held no row of theirs."
+    );
+    describe_counter!(
+        "tidegate_gateway_degraded_responses_total",
+        "Answers with a value that stands in for the store's."
+    );
     describe_gauge!("tidegate_gateway_catalog_version", "The catalog version that serves; 0 before the first.");
     describe_counter!("tidegate_gateway_catalog_refused_total", "Catalog versions that could not be loaded.");
     describe_histogram!("tidegate_gateway_stage_seconds", "Time of one call in each stage, by endpoint.");

@@ -1,16 +1,23 @@
 //! Models as the gateway sees them: inputs, outputs, one run. The sessions are `inference`'s.
 
-mod onnx;
 #[cfg(any(test, feature = "testing"))]
-pub mod fake;
+pub(crate) mod fake;
+mod onnx;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use tidegate_catalog::{CallContext, definitions::ModelRef};
-use tidegate_inference::OutputValues as Values;
+use tidegate_catalog::{CallContext, Clock, definitions::ModelRef};
+use tidegate_inference::{
+    batch_input::BatchInput,
+    fit::InputPlan,
+    model_file::ModelFile,
+    outputs::{OutputValues as Values, Outputs},
+    runtime::Runtime,
+    signature::Signature,
+};
 use tidegate_proto::predict::{OutputColumn, OutputValues};
 
-use crate::{batch::Batch, convert::Element, refusal::Refusal};
+use crate::refusal::Refusal;
 
 /// Loads the models that snapshots name.
 #[derive(Clone, Debug)]
@@ -25,7 +32,23 @@ enum Source {
     Fake(Arc<fake::FakeModels>),
 }
 
-/// One loaded, warmed model.
+/// A model file that was opened: its signature is known, nothing runs yet.
+#[derive(Debug)]
+pub(crate) struct OpenModel {
+    reference: ModelRef,
+    hash: String,
+    signature: Signature,
+    opened: Opened,
+}
+
+#[derive(Debug)]
+enum Opened {
+    Onnx(ModelFile),
+    #[cfg(any(test, feature = "testing"))]
+    Fake(fake::FakeModel),
+}
+
+/// One running, warmed model.
 #[derive(Debug)]
 pub(crate) struct Model {
     pub(crate) name: String,
@@ -33,7 +56,7 @@ pub(crate) struct Model {
     /// Hex blake3 of the file.
     pub(crate) hash: String,
     reference: ModelRef,
-    inputs: Vec<ModelInput>,
+    plan: InputPlan,
     runner: Runner,
 }
 
@@ -44,93 +67,94 @@ enum Runner {
     Fake(fake::FakeModel),
 }
 
-/// One input of a model.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ModelInput {
-    pub(crate) name: String,
-    pub(crate) form: InputForm,
-}
-
-/// The form of an input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum InputForm {
-    /// `[batch, n]` float32; `None` where the model leaves n open.
-    Packed { width: Option<usize> },
-    /// `[batch]` or `[batch, 1]`.
-    One { element: Element },
-}
-
-impl InputForm {
-    /// What a value becomes in it.
-    pub(crate) const fn element(self) -> Element {
-        match self {
-            Self::Packed { .. } => Element::Float32,
-            Self::One { element } => element,
-        }
-    }
-}
-
 /// What a run gave.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Ran {
-    pub(crate) outputs: Vec<ModelOutput>,
+    outputs: Given,
+    /// The batch as the model saw it.
+    pub(crate) input: BatchInput,
     pub(crate) queued: Duration,
     pub(crate) ran: Duration,
 }
 
-/// One output over the rows of the batch.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct ModelOutput {
-    pub(crate) name: String,
-    /// Values per row; `None` for one bare value.
-    pub(crate) width: Option<usize>,
-    pub(crate) values: Values,
+#[derive(Debug)]
+enum Given {
+    /// The model's outputs.
+    Outputs(Outputs),
+    /// The names of outputs without a row: an empty batch is not run.
+    Nothing(Vec<String>),
+    #[cfg(any(test, feature = "testing"))]
+    Sums(Vec<f32>),
 }
 
 /// Why a model cannot be loaded. For the log and `/health`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum ModelError {
+pub(crate) enum LoadError {
     #[error("model {path}: the file has changed since apply (hash {found}, applied {applied}); apply again")]
     Changed { path: String, found: String, applied: String },
     #[error("model {path}: {message}")]
-    Load { path: String, message: String },
+    Failed { path: String, message: String },
 }
 
 impl ModelLoader {
     /// A loader of ONNX files, whose paths are relative to the project's folder `root`.
-    pub fn onnx(runtime: tidegate_inference::Runtime, root: PathBuf) -> Self {
+    pub const fn onnx(runtime: Runtime, root: PathBuf) -> Self {
         Self { source: Source::Onnx(onnx::OnnxSource::new(runtime, root)) }
     }
 
-    /// The model of `reference`, warmed; `known` again where it is the same file and settings.
+    /// Opens the file of `reference`, which must have the content `hash` where the snapshot knows one.
     ///
-    /// Cancel-safe: a dropped load leaves nothing behind.
+    /// Cancel-safe: a dropped call leaves nothing behind.
     /// # Errors
-    /// [`ModelError`] names the file.
-    pub(crate) async fn load(
-        &self,
-        reference: &ModelRef,
-        hash: Option<&str>,
+    /// [`LoadError`] names the file.
+    pub(crate) async fn open(&self, reference: &ModelRef, hash: Option<&str>) -> Result<OpenModel, LoadError> {
+        let (signature, found, opened) = match &self.source {
+            Source::Onnx(source) => source.open(&reference.path).await?,
+            #[cfg(any(test, feature = "testing"))]
+            Source::Fake(models) => models.open(&reference.path, hash)?,
+        };
+        if let Some(applied) = hash.filter(|applied| *applied != found) {
+            let (path, applied) = (reference.path.clone(), applied.to_owned());
+            return Err(LoadError::Changed { path, found, applied });
+        }
+        Ok(OpenModel { reference: reference.clone(), hash: found, signature, opened })
+    }
+}
+
+impl OpenModel {
+    /// What it takes and gives.
+    pub(crate) const fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    /// Starts and warms it under `plan`; `known` goes on where it is the same model under the same plan.
+    ///
+    /// Cancel-safe: a dropped start leaves nothing running.
+    /// # Errors
+    /// [`LoadError`] names the file.
+    pub(crate) async fn start(
+        self,
+        plan: &InputPlan,
+        clock: Arc<dyn Clock>,
         known: Option<&Arc<Model>>,
-    ) -> Result<Arc<Model>, ModelError> {
-        if let Some(known) = known.filter(|known| known.reference == *reference && hash == Some(&known.hash)) {
+    ) -> Result<Arc<Model>, LoadError> {
+        let same = |known: &&Arc<Model>| {
+            known.reference == self.reference && known.hash == self.hash && known.plan == *plan && known.is_ready()
+        };
+        if let Some(known) = known.filter(same) {
             return Ok(Arc::clone(known));
         }
-        let (hash, inputs, runner) = match &self.source {
-            Source::Onnx(source) => source.load(reference, hash).await?,
+        let runner = match self.opened {
+            Opened::Onnx(file) => Runner::Onnx(onnx::OnnxModel::start(&file, plan, &self.reference, clock).await?),
             #[cfg(any(test, feature = "testing"))]
-            Source::Fake(models) => models.load(reference, hash)?,
+            Opened::Fake(model) => Runner::Fake(model),
         };
-        let (name, version) = (reference.name.clone(), reference.version.clone());
-        Ok(Arc::new(Model { name, version, hash, reference: reference.clone(), inputs, runner }))
+        let (name, version) = (self.reference.name.clone(), self.reference.version.clone());
+        Ok(Arc::new(Model { name, version, hash: self.hash, reference: self.reference, plan: plan.clone(), runner }))
     }
 }
 
 impl Model {
-    pub(crate) fn inputs(&self) -> &[ModelInput] {
-        &self.inputs
-    }
-
     /// Whether it takes runs.
     pub(crate) fn is_ready(&self) -> bool {
         match &self.runner {
@@ -140,34 +164,70 @@ impl Model {
         }
     }
 
-    /// Runs one batch. An empty one is answered without a run, with every output empty.
+    /// A batch to write into.
+    pub(crate) fn batch(&self, rows: usize) -> BatchInput {
+        match &self.runner {
+            Runner::Onnx(model) => model.batch(rows),
+            #[cfg(any(test, feature = "testing"))]
+            Runner::Fake(_) => self.plan.batch(rows),
+        }
+    }
+
+    /// Runs one batch; an empty one is answered without a run.
     ///
-    /// Cancel-safe: a dropped call leaves the queue.
+    /// Cancel-safe: a dropped call that has not begun is never run.
     /// # Errors
-    /// The model's failure, or its full queue.
-    pub(crate) async fn run(&self, batch: Batch, context: &CallContext) -> Result<Ran, Refusal> {
+    /// The model's failure, its full queue, or the call's time being over.
+    pub(crate) async fn run(&self, batch: BatchInput, context: &CallContext) -> Result<Ran, Refusal> {
         match &self.runner {
             Runner::Onnx(model) => model.run(batch, context).await,
             #[cfg(any(test, feature = "testing"))]
-            Runner::Fake(model) => model.run(&batch).await,
+            Runner::Fake(model) => model.run(batch).await,
+        }
+    }
+
+    /// Takes a run's memory back for the next.
+    pub(crate) fn recycle(&self, ran: Ran) {
+        match &self.runner {
+            Runner::Onnx(model) => model.recycle(ran.input),
+            #[cfg(any(test, feature = "testing"))]
+            Runner::Fake(_) => drop(ran),
         }
     }
 }
 
 impl Ran {
-    /// The outputs as the wire writes them.
+    /// The outputs as the wire writes them. One value per row stands bare, also where the tensor is `[rows, 1]`.
     pub(crate) fn columns(&self) -> impl Iterator<Item = OutputColumn<'_>> {
-        self.outputs.iter().map(|output| OutputColumn {
-            name: &output.name,
-            width: output.width,
-            values: match &output.values {
-                Values::Float32(values) => OutputValues::Float32(values),
-                Values::Float64(values) => OutputValues::Float64(values),
-                Values::Int64(values) => OutputValues::Int64(values),
-                Values::Int32(values) => OutputValues::Int32(values),
-                Values::Bool(values) => OutputValues::Bool(values),
-                Values::String(values) => OutputValues::String(values),
-            },
-        })
+        (0..).map_while(|index| self.column(index))
+    }
+
+    fn column(&self, index: usize) -> Option<OutputColumn<'_>> {
+        match &self.outputs {
+            Given::Outputs(outputs) => {
+                let (name, tensor) = outputs.iter().nth(index)?;
+                let width = Some(tensor.width()).filter(|width| *width != 1);
+                Some(OutputColumn { name, width, values: wire_values(tensor.values()) })
+            }
+            Given::Nothing(names) => {
+                let name = names.get(index)?;
+                Some(OutputColumn { name, width: None, values: OutputValues::Float32(&[]) })
+            }
+            #[cfg(any(test, feature = "testing"))]
+            Given::Sums(sums) => {
+                (index == 0).then_some(OutputColumn { name: "sum", width: None, values: OutputValues::Float32(sums) })
+            }
+        }
+    }
+}
+
+fn wire_values(values: &Values) -> OutputValues<'_> {
+    match values {
+        Values::Float32(values) => OutputValues::Float32(values),
+        Values::Float64(values) => OutputValues::Float64(values),
+        Values::Int64(values) => OutputValues::Int64(values),
+        Values::Int32(values) => OutputValues::Int32(values),
+        Values::Bool(values) => OutputValues::Bool(values),
+        Values::String(values) => OutputValues::String(values),
     }
 }

@@ -20,12 +20,7 @@ use crate::{
 /// The store's, as a whole; `cells` is then empty.
 /// # Cost
 /// One round trip, and none when nothing is asked.
-pub(crate) async fn read(
-    app: &App,
-    context: &CallContext,
-    read: &ReadPlan,
-    cells: &mut Cells,
-) -> Result<(), Error> {
+pub(crate) async fn read(app: &App, context: &CallContext, read: &ReadPlan, cells: &mut Cells) -> Result<(), Error> {
     let now = app.clock.monotonic();
     let share = context.deadline.left(now).saturating_mul(3) / 4;
     app.store.read(read, Deadline::after(now, share.max(Duration::from_millis(1))), cells).await

@@ -2,20 +2,16 @@
 
 use tidegate_store::ReadPlan;
 
-use crate::{
-    app::App,
-    faces::predict::Answered,
-    gather::Gather,
-    record::PredictionRecord,
-};
+use crate::{app::App, batch, faces::predict::Answered, gather::Gather, record::PredictionRecord};
 
 /// Offers one record per answered row.
 pub(crate) fn offer(
     app: &App,
     answered: &Answered<'_>,
     (read, looked_up, slots): (&ReadPlan, &[Option<u32>], &[Option<u32>]),
-    (gather, hashes): (&Gather<'_>, &[u64]),
+    gather: &Gather<'_>,
 ) {
+    let hashes = batch::row_hashes(&answered.ran.input);
     let keys = read.keys().map(|(key, _)| key.bytes().clone()).collect::<Vec<_>>();
     let per_row = gather.plan.groups.len();
     let mut features = Vec::with_capacity(gather.plan.features.len());

@@ -33,8 +33,6 @@ pub(crate) enum Refusal {
     BadDeadline { found: String },
     #[error("{limit} requests are being answered, no more are taken; try again")]
     TooManyInFlight { limit: usize },
-    #[error("the server is stopping")]
-    Stopping,
     #[error("no catalog is loaded yet: nothing was applied, or the registry cannot be reached")]
     NoCatalog,
     #[error(transparent)]
@@ -67,8 +65,6 @@ pub(crate) enum Refusal {
     Model { code: ErrorCode, message: String },
     #[error("the call's time was over before {before}")]
     TimeOver { before: &'static str },
-    #[error("a fault in the server; its log has the request id")]
-    Internal,
 }
 
 impl Refusal {
@@ -78,7 +74,7 @@ impl Refusal {
             Self::MethodNotAllowed { .. } => status::refusal(Transport::MethodNotAllowed).1,
             Self::BodyTooLarge { .. } => status::refusal(Transport::BodyTooLarge).1,
             Self::NotJson { .. } => status::refusal(Transport::UnsupportedMediaType).1,
-            
+
             Self::BodyLate { .. }
             | Self::BodyCutOff
             | Self::BadDeadline { .. }
@@ -91,7 +87,7 @@ impl Refusal {
             | Self::TooManyRows { .. } => ErrorCode::InvalidArgument,
             Self::NotPermitted { .. } => ErrorCode::PermissionDenied,
             Self::TooManyInFlight { .. } => ErrorCode::ResourceExhausted,
-            Self::Stopping | Self::NoCatalog => ErrorCode::Unavailable,
+            Self::NoCatalog => ErrorCode::Unavailable,
             Self::UnknownPath { .. } | Self::UnknownEndpoint { .. } | Self::UnknownService { .. } => {
                 ErrorCode::NotFound
             }
@@ -101,7 +97,6 @@ impl Refusal {
             | Self::Store { code, .. }
             | Self::Model { code, .. } => *code,
             Self::TimeOver { .. } => ErrorCode::DeadlineExceeded,
-            Self::Internal => ErrorCode::Internal,
         }
     }
 

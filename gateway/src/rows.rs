@@ -88,7 +88,12 @@ pub(crate) fn typed<'r>(
     wanted: FeatureType,
     form: TimeForm,
 ) -> Result<Typed<'r>, ColumnError> {
-    Typed::read(value, wanted, form).map_err(|source| ColumnError::Value { field, column: column.to_owned(), row, source })
+    Typed::read(value, wanted, form).map_err(|source| ColumnError::Value {
+        field,
+        column: column.to_owned(),
+        row,
+        source,
+    })
 }
 
 /// How many rows a request has. Without any column there is one row when the plan needs none, else none.

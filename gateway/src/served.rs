@@ -3,11 +3,11 @@
 use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
-use tidegate_catalog::{Micros, ProjectNumber, Snapshot, snapshot::SnapshotError};
+use tidegate_catalog::{Clock, Micros, ProjectNumber, Snapshot, snapshot::SnapshotError};
 
 use crate::{
     metrics::{MetricsPage, StageMetrics},
-    models::{ModelError, ModelLoader},
+    models::ModelLoader,
     plan::{EndpointPlan, ListPlan, ListPlans, PlanError, Views, endpoint::EndpointError},
 };
 
@@ -36,6 +36,14 @@ pub(crate) enum Origin {
     LastGood,
 }
 
+/// What loading needs besides the bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct LoadFrom {
+    pub(crate) models: ModelLoader,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) page: MetricsPage,
+}
+
 /// Why a snapshot cannot be served. For the log and `/health`; the one before goes on serving.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LoadError {
@@ -45,8 +53,6 @@ pub(crate) enum LoadError {
     Service { service: String, source: PlanError },
     #[error("endpoint {endpoint:?}: {source}")]
     Endpoint { endpoint: String, source: EndpointError },
-    #[error("endpoint {endpoint:?}: {source}")]
-    Model { endpoint: String, source: ModelError },
 }
 
 impl Served {
@@ -58,9 +64,8 @@ impl Served {
     pub(crate) async fn load(
         bytes: &Bytes,
         origin: Origin,
-        models: &ModelLoader,
+        from: &LoadFrom,
         previous: Option<&Self>,
-        page: &MetricsPage,
     ) -> Result<Self, LoadError> {
         let snapshot = Snapshot::from_bytes(bytes)?;
         let views = Views::compile(&snapshot);
@@ -70,14 +75,12 @@ impl Served {
             let failed = |source| LoadError::Endpoint { endpoint: name.clone(), source };
             let (variant, service) = EndpointPlan::parts(endpoint, &snapshot.definitions).map_err(failed)?;
             let hash = snapshot.model_hashes.get(&variant.model.path).map(String::as_str);
+            let opened = from.models.open(&variant.model, hash).await;
+            let opened = opened.map_err(|error| failed(EndpointError::Model(error)))?;
             let known = previous.and_then(|previous| previous.endpoints.get(name)).map(|known| &known.model);
-            let model = models
-                .load(&variant.model, hash, known)
-                .await
-                .map_err(|source| LoadError::Model { endpoint: name.clone(), source })?;
-            let stages = StageMetrics::of_endpoint(page, index, name);
+            let running = (Arc::clone(&from.clock), known, StageMetrics::of_endpoint(&from.page, index, name));
             let catalog = (&views, snapshot.version);
-            let plan = EndpointPlan::compile(endpoint, (variant, service), catalog, model, stages);
+            let plan = EndpointPlan::compile(endpoint, (variant, service), catalog, opened, running).await;
             endpoints.insert(name.clone(), plan.map_err(failed)?);
         }
         Ok(Self {

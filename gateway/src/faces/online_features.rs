@@ -70,10 +70,10 @@ pub(crate) async fn answer(app: &App, call: &Call, body: &[u8], scratch: &mut Sc
 }
 
 fn service<'s>(served: &'s Served, name: &str) -> Result<&'s ListPlan, Refusal> {
-    served.services.get(name).ok_or_else(|| Refusal::UnknownService {
-        name: name.chars().take(64).collect(),
-        version: served.version,
-    })
+    served
+        .services
+        .get(name)
+        .ok_or_else(|| Refusal::UnknownService { name: name.chars().take(64).collect(), version: served.version })
 }
 
 /// Short names must tell the features apart.

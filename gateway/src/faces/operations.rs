@@ -72,11 +72,10 @@ pub(crate) fn metrics(app: &App) -> Reply {
 }
 
 fn cold_models(served: &Served) -> impl Iterator<Item = Unready> + '_ {
-    served
-        .endpoints
-        .values()
-        .filter(|endpoint| !endpoint.model.is_ready())
-        .map(|endpoint| Unready { part: "model", why: format!("the model of endpoint {} is not running", endpoint.name) })
+    served.endpoints.values().filter(|endpoint| !endpoint.model.is_ready()).map(|endpoint| Unready {
+        part: "model",
+        why: format!("the model of endpoint {} is not running", endpoint.name),
+    })
 }
 
 async fn store_troubles(app: &App, served: Option<&Served>) -> Vec<Unready> {
@@ -106,7 +105,9 @@ fn clock_trouble(store: Micros, clock: &dyn Clock, skew: Duration) -> Option<Unr
     let skew_us = i64::try_from(skew.as_micros()).unwrap_or(i64::MAX);
     (store > now.saturating_add(skew_us)).then(|| Unready {
         part: "clock",
-        why: format!("the store was written up to {store}, this gateway's event clock is at {now}; serve as of {store} or later"),
+        why: format!(
+            "the store was written up to {store}, this gateway's event clock is at {now}; serve as of {store} or later"
+        ),
     })
 }
 

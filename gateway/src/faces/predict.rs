@@ -10,7 +10,7 @@ use tidegate_proto::{
 
 use crate::{
     app::App,
-    batch::{Batch, Filled},
+    batch::{self, Filled},
     config::MAX_ROWS,
     gather::Gather,
     http::connection::{Call, Scratch},
@@ -63,8 +63,9 @@ pub(crate) async fn answer(
             reading::unanswered(lookup, keys.live, now, &error)
         }
     };
-    let gather = Gather { plan: lookup, answers: &answers, request: &plan.request, values: &values, missing: plan.missing };
-    let Filled { batch, slots, mut failures } = Batch::fill(&plan.gather, &gather, &keys.slots);
+    let gather =
+        Gather { plan: lookup, answers: &answers, request: &plan.request, values: &values, missing: plan.missing };
+    let Filled { batch, slots, mut failures } = batch::fill(&plan.gather, &gather, &keys.slots, plan.model.batch(rows));
     failures.extend(keys.failures);
     failures.sort_by_key(|failure| failure.row);
     if let Some(failure) = failures.first().filter(|_| failures.len() == rows) {
@@ -73,8 +74,6 @@ pub(crate) async fn answer(
     timings.features = watch.lap();
 
     in_time(app, &context, "the model ran")?;
-    let wanted = app.sink.wants(&plan.name);
-    let hashes = if wanted { batch.row_hashes() } else { Vec::new() };
     let ran = plan.model.run(batch, &context).await?;
     (timings.queue, timings.run) = (ran.queued, ran.ran);
     watch.lap();
@@ -82,8 +81,8 @@ pub(crate) async fn answer(
     let degraded = answers.failed.is_some();
     let catalog_version = served.version;
     let answered = Answered { plan, context: &context, call, catalog_version, degraded, rows, ran: &ran };
-    if wanted {
-        recording::offer(app, &answered, (read, &keys.slots, &slots), (&gather, &hashes));
+    if app.sink.wants(&plan.name) {
+        recording::offer(app, &answered, (read, &keys.slots, &slots), &gather);
     }
     out.clear();
     let shown = request.include.features.then_some((&gather, keys.slots.as_slice()));
@@ -91,6 +90,7 @@ pub(crate) async fn answer(
     if degraded {
         app.metrics.degraded.increment(1);
     }
+    plan.model.recycle(ran);
     timings.respond = watch.lap();
     plan.stages.record(&timings);
     Ok(out.split().freeze())

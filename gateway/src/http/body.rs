@@ -26,6 +26,18 @@ pub(crate) async fn read(body: Incoming, limit: usize, timeout: Duration) -> Res
     }
 }
 
+/// Reads away the body of a refused request when it is small: its connection can then be kept.
+///
+/// Cancel-safe.
+pub(crate) async fn drain(mut body: Incoming, timeout: Duration) {
+    const SMALL: u64 = 64 * 1024;
+    if body.size_hint().upper().is_some_and(|bytes| bytes <= SMALL) {
+        let drained = async { while body.frame().await.is_some_and(|frame| frame.is_ok()) {} };
+        // too late or not, the refusal is sent; hyper closes what was not read
+        drop(tokio::time::timeout(timeout, drained).await);
+    }
+}
+
 async fn collected(mut body: Incoming, limit: usize) -> Result<Bytes, Refusal> {
     let mut first = Bytes::new();
     let mut all = BytesMut::new();

@@ -140,10 +140,19 @@ impl Connection {
         request: Request<Incoming>,
     ) -> Result<Reply, Refusal> {
         let app = &*self.app;
-        let _room = app.admit()?;
+        let head = app.admit().and_then(|room| {
+            call.budget = deadline_header(request.headers())?;
+            require_json(request.headers())?;
+            Ok(room)
+        });
+        let _room = match head {
+            Ok(room) => room,
+            Err(refusal) => {
+                body::drain(request.into_body(), app.config.client_timeout).await;
+                return Err(refusal);
+            }
+        };
         let _counted = InFlight::enter(app);
-        call.budget = deadline_header(request.headers())?;
-        require_json(request.headers())?;
         let body = body::read(request.into_body(), route.body_limit, app.config.client_timeout).await?;
         let mut scratch = std::mem::take(&mut *self.scratch.lock().unwrap_or_else(PoisonError::into_inner));
         let answered = match route.handler {
@@ -183,7 +192,9 @@ fn deadline_header(headers: &HeaderMap) -> Result<Option<Duration>, Refusal> {
     let millis = value.to_str().ok().and_then(|text| text.parse::<u32>().ok()).filter(|millis| *millis > 0);
     match millis {
         Some(millis) => Ok(Some(Duration::from_millis(u64::from(millis)))),
-        None => Err(Refusal::BadDeadline { found: String::from_utf8_lossy(value.as_bytes()).chars().take(40).collect() }),
+        None => {
+            Err(Refusal::BadDeadline { found: String::from_utf8_lossy(value.as_bytes()).chars().take(40).collect() })
+        }
     }
 }
 

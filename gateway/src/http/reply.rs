@@ -54,9 +54,6 @@ pub(crate) fn refused(refusal: &Refusal, http: u16, request_id: &HeaderValue) ->
         Refusal::MethodNotAllowed { allow } => {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
         }
-        Refusal::TooManyInFlight { .. } | Refusal::Stopping => {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-        }
         _ if http == 429 => {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }

@@ -115,13 +115,7 @@ impl Verb {
     }
 }
 
-const fn route(
-    method: Verb,
-    path: &'static str,
-    permission: Permission,
-    body_limit: usize,
-    handler: Handler,
-) -> Route {
+const fn route(method: Verb, path: &'static str, permission: Permission, body_limit: usize, handler: Handler) -> Route {
     Route { method, path, permission, body_limit, handler }
 }
 

@@ -46,9 +46,8 @@ pub(crate) async fn serve(app: Arc<App>, listener: TcpListener, shutdown: impl F
     stop.send_replace(true);
     let open = connections.len();
     tracing::info!(connections = open, "draining");
-    let drained = tokio::time::timeout(app.config.drain_timeout, async {
-        while connections.join_next().await.is_some() {}
-    });
+    let drained =
+        tokio::time::timeout(app.config.drain_timeout, async { while connections.join_next().await.is_some() {} });
     if drained.await.is_err() {
         tracing::warn!(connections = connections.len(), "drain time is over, closing what is left");
         connections.shutdown().await;

@@ -1,16 +1,16 @@
 //! Models without ONNX Runtime, for tests of everything around the model: the output is the sum of a row's inputs.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
-use tidegate_catalog::{FeatureType, ScalarType, definitions::ModelRef};
+use tidegate_catalog::ErrorCode;
+use tidegate_inference::{
+    batch_input::BatchInput,
+    signature::{Dim, ElementType, Signature, TensorSpec},
+};
 use tokio::sync::watch;
 
-use super::{InputForm, ModelError, ModelInput, ModelLoader, ModelOutput, Ran, Runner, Source, Values};
-use crate::{
-    batch::{Batch, Column, Tensors},
-    convert::Element,
-    refusal::Refusal,
-};
+use super::{Given, LoadError, ModelLoader, Opened, Ran, Source};
+use crate::refusal::Refusal;
 
 /// Fake models by path.
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ pub struct FakeModels {
 /// One fake: its output `sum` (float32) adds up a row's elements, a string counts as its length.
 #[derive(Clone, Debug)]
 pub struct FakeModel {
-    inputs: Vec<ModelInput>,
+    inputs: Vec<TensorSpec>,
     /// Runs wait while this says so.
     held: Option<watch::Receiver<bool>>,
 }
@@ -29,26 +29,17 @@ pub struct FakeModel {
 impl FakeModel {
     /// One packed float input.
     pub fn packed() -> Self {
-        let form = InputForm::Packed { width: None };
-        Self { inputs: vec![ModelInput { name: "input".to_owned(), form }], held: None }
+        let dims = vec![Dim::Free, Dim::Free];
+        let input = TensorSpec { name: "input".to_owned(), element: ElementType::Float32, dims };
+        Self { inputs: vec![input], held: None }
     }
 
     /// One input per column.
-    pub fn by_name(inputs: &[(&str, ScalarType)]) -> Self {
-        let inputs = inputs.iter().map(|(name, scalar)| {
-            let elements = [
-                Element::Float32,
-                Element::Float64,
-                Element::Int64,
-                Element::Int32,
-                Element::Bool,
-                Element::String,
-            ];
-            let exact = |element: &Element| element.name() == scalar.name();
-            let takes = |element: &Element| element.accepts(FeatureType::Scalar(*scalar));
-            let element = elements.into_iter().find(exact).or_else(|| elements.into_iter().find(takes));
-            let form = InputForm::One { element: element.unwrap_or(Element::String) };
-            ModelInput { name: (*name).to_owned(), form }
+    pub fn by_name(inputs: &[(&str, ElementType)]) -> Self {
+        let inputs = inputs.iter().map(|(name, element)| TensorSpec {
+            name: (*name).to_owned(),
+            element: *element,
+            dims: vec![Dim::Free, Dim::Fixed(1)],
         });
         Self { inputs: inputs.collect(), held: None }
     }
@@ -59,13 +50,40 @@ impl FakeModel {
         Self { held: Some(held), ..self }
     }
 
-    pub(super) async fn run(&self, batch: &Batch) -> Result<Ran, Refusal> {
+    pub(super) async fn run(&self, input: BatchInput) -> Result<Ran, Refusal> {
         if let Some(mut held) = self.held.clone() {
-            held.wait_for(|held| !held).await.map_err(|_| Refusal::Internal)?;
+            let gone = |_| Refusal::Model { code: ErrorCode::Unavailable, message: "nobody holds it".to_owned() };
+            held.wait_for(|held| !held).await.map_err(gone)?;
         }
-        let values = Values::Float32((0..batch.rows).map(|row| sum(&batch.tensors, row)).collect());
-        let sum = ModelOutput { name: "sum".to_owned(), width: None, values };
-        Ok(Ran { outputs: vec![sum], ..Ran::default() })
+        let sums = (0..input.rows()).map(|row| self.sum(&input, row)).collect();
+        Ok(Ran { outputs: Given::Sums(sums), input, queued: Duration::ZERO, ran: Duration::ZERO })
+    }
+
+    fn sum(&self, batch: &BatchInput, row: usize) -> f32 {
+        // a string comes as its length and then its bytes; packed tensors have one element type for all
+        let mut elements = self.inputs.iter().map(|input| input.element).cycle();
+        let mut text = false;
+        let mut sum = 0.0;
+        batch.feed_row(row, |bytes| {
+            if std::mem::take(&mut text) {
+                sum += bytes.len() as f32;
+                return;
+            }
+            match (elements.next(), bytes) {
+                (Some(ElementType::String), _) => text = true,
+                (Some(ElementType::Float32), [a, b, c, d]) => sum += f32::from_le_bytes([*a, *b, *c, *d]),
+                (Some(ElementType::Int32), [a, b, c, d]) => sum += i32::from_le_bytes([*a, *b, *c, *d]) as f32,
+                (Some(ElementType::Bool), [byte]) => sum += f32::from(*byte),
+                (Some(ElementType::Float64), _) => {
+                    sum += bytes.try_into().map_or(f32::NAN, |bytes| f64::from_le_bytes(bytes) as f32);
+                }
+                (Some(ElementType::Int64), _) => {
+                    sum += bytes.try_into().map_or(f32::NAN, |bytes| i64::from_le_bytes(bytes) as f32);
+                }
+                _ => sum = f32::NAN,
+            }
+        });
+        sum
     }
 }
 
@@ -77,14 +95,11 @@ impl FakeModels {
         self
     }
 
-    pub(super) fn load(
-        &self,
-        reference: &ModelRef,
-        hash: Option<&str>,
-    ) -> Result<(String, Vec<ModelInput>, Runner), ModelError> {
-        let path = reference.path.clone();
-        let model = self.by_path.get(&path).ok_or(ModelError::Load { path, message: "no such file".to_owned() })?;
-        Ok((hash.unwrap_or("fake").to_owned(), model.inputs.clone(), Runner::Fake(model.clone())))
+    pub(super) fn open(&self, path: &str, hash: Option<&str>) -> Result<(Signature, String, Opened), LoadError> {
+        let missing = || LoadError::Failed { path: path.to_owned(), message: "no such file".to_owned() };
+        let model = self.by_path.get(path).ok_or_else(missing)?;
+        let signature = Signature { inputs: model.inputs.clone().into(), outputs: Vec::new().into() };
+        Ok((signature, hash.unwrap_or("fake").to_owned(), Opened::Fake(model.clone())))
     }
 }
 
@@ -93,23 +108,4 @@ impl ModelLoader {
     pub fn fake(models: FakeModels) -> Self {
         Self { source: Source::Fake(models.into()) }
     }
-}
-
-fn sum(tensors: &Tensors, row: usize) -> f32 {
-    match tensors {
-        Tensors::Packed { width, values } => values.iter().skip(row * width).take(*width).sum(),
-        Tensors::Named(columns) => columns.iter().map(|column| element(column, row)).sum(),
-    }
-}
-
-fn element(column: &Column, row: usize) -> f32 {
-    let element = match column {
-        Column::Float32(values) => values.get(row).copied(),
-        Column::Float64(values) => values.get(row).map(|value| *value as f32),
-        Column::Int64(values) => values.get(row).map(|value| *value as f32),
-        Column::Int32(values) => values.get(row).map(|value| *value as f32),
-        Column::Bool(values) => values.get(row).map(|value| f32::from(u8::from(*value))),
-        Column::String(values) => values.get(row).map(|value| value.len() as f32),
-    };
-    element.unwrap_or(0.0)
 }

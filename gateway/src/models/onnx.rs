@@ -1,16 +1,97 @@
 //! The models of ONNX Runtime: `inference`'s handles behind the gateway's words.
-use super::*;
+
+use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
+
+use tidegate_catalog::{CallContext, Clock, definitions::ModelRef};
+use tidegate_inference::{
+    batch_input::BatchInput,
+    error::Error,
+    fit::InputPlan,
+    model::{ModelConfig, ModelHandle},
+    model_file::{DEFAULT_LIMIT_BYTES, ModelFile},
+    runtime::Runtime,
+    signature::Signature,
+};
+
+use super::{Given, LoadError, Opened, Ran};
+use crate::refusal::Refusal;
+
+/// Requests that may wait for one model.
+const QUEUE_REQUESTS: NonZeroUsize = NonZeroUsize::new(1_024).expect("1,024 is not zero");
+
+/// Where model files are, and what runs them.
 #[derive(Clone, Debug)]
-pub(super) struct OnnxSource { runtime: tidegate_inference::Runtime, root: PathBuf }
+pub(super) struct OnnxSource {
+    runtime: Runtime,
+    root: PathBuf,
+}
+
+/// A running model.
 #[derive(Debug)]
-pub(super) struct OnnxModel;
+pub(super) struct OnnxModel {
+    handle: ModelHandle,
+}
+
 impl OnnxSource {
-    pub(super) fn new(runtime: tidegate_inference::Runtime, root: PathBuf) -> Self { Self { runtime, root } }
-    pub(super) async fn load(&self, reference: &ModelRef, _hash: Option<&str>) -> Result<(String, Vec<ModelInput>, Runner), ModelError> {
-        Err(ModelError::Load { path: reference.path.clone(), message: "not yet".into() })
+    pub(super) const fn new(runtime: Runtime, root: PathBuf) -> Self {
+        Self { runtime, root }
+    }
+
+    /// Reads and opens a file on a thread that may block.
+    pub(super) async fn open(&self, path: &str) -> Result<(Signature, String, Opened), LoadError> {
+        let (runtime, file) = (self.runtime.clone(), self.root.join(path));
+        let failed = |message: String| LoadError::Failed { path: path.to_owned(), message };
+        let opened = tokio::task::spawn_blocking(move || ModelFile::open(&runtime, &file, DEFAULT_LIMIT_BYTES));
+        let file =
+            opened.await.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))?;
+        Ok((file.signature().clone(), file.hash().to_owned(), Opened::Onnx(file)))
     }
 }
+
 impl OnnxModel {
-    pub(super) fn is_ready(&self) -> bool { false }
-    pub(super) async fn run(&self, _batch: Batch, _context: &CallContext) -> Result<Ran, Refusal> { Err(Refusal::Internal) }
+    pub(super) async fn start(
+        file: &ModelFile,
+        plan: &InputPlan,
+        reference: &ModelRef,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, LoadError> {
+        let count = |number: u32| usize::try_from(number).ok().and_then(NonZeroUsize::new).unwrap_or(NonZeroUsize::MIN);
+        let config = ModelConfig {
+            replicas: count(reference.replicas),
+            max_batch_size: count(reference.max_batch_size),
+            queue_requests: QUEUE_REQUESTS,
+        };
+        let started = ModelHandle::start(file, plan, config, clock).await;
+        let handle =
+            started.map_err(|error| LoadError::Failed { path: reference.path.clone(), message: error.to_string() })?;
+        Ok(Self { handle })
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.handle.is_ready()
+    }
+
+    pub(super) fn batch(&self, rows: usize) -> BatchInput {
+        self.handle.input(rows)
+    }
+
+    pub(super) fn recycle(&self, input: BatchInput) {
+        self.handle.recycle(input);
+    }
+
+    pub(super) async fn run(&self, input: BatchInput, context: &CallContext) -> Result<Ran, Refusal> {
+        if input.rows() == 0 {
+            let names = self.handle.signature().outputs.iter().map(|output| output.name.clone()).collect();
+            let outputs = Given::Nothing(names);
+            return Ok(Ran { outputs, input, queued: Duration::ZERO, ran: Duration::ZERO });
+        }
+        let inferred = self.handle.infer(input, context).await.map_err(|error| refused(&error, context))?;
+        let (queued, ran) = (inferred.queued, inferred.ran);
+        Ok(Ran { outputs: Given::Outputs(inferred.outputs), input: inferred.input, queued, ran })
+    }
+}
+
+fn refused(error: &Error, context: &CallContext) -> Refusal {
+    tracing::debug!(request_id = &*context.request_id, %error, "the model did not answer");
+    Refusal::Model { code: error.code(), message: error.client_message() }
 }

@@ -3,16 +3,20 @@
 use std::{sync::Arc, time::Duration};
 
 use tidegate_catalog::{
-    FeatureType,
+    Clock, FeatureType,
     definitions::{Definitions, Endpoint, FeatureService, MissingRule, Variant},
 };
 
 use super::{
     GatherPlan, LookupPlan, PlanError, Views, Wanted,
-    gather::{FitError, ServiceColumn, Source},
+    gather::{FitError, Source},
     lookup::Read,
 };
-use crate::{metrics::StageMetrics, models::Model, rows::PlanColumn};
+use crate::{
+    metrics::StageMetrics,
+    models::{LoadError, Model, OpenModel},
+    rows::PlanColumn,
+};
 
 /// Everything a predict call needs.
 #[derive(Debug)]
@@ -51,6 +55,8 @@ pub(crate) enum EndpointError {
     Plan(#[from] PlanError),
     #[error(transparent)]
     Fit(#[from] FitError),
+    #[error(transparent)]
+    Model(#[from] LoadError),
 }
 
 impl PlanColumn for RequestColumn {
@@ -75,26 +81,27 @@ impl EndpointPlan {
         Ok((variant, service))
     }
 
-    /// Fits `model` to `service` and compiles the lookups.
-    pub(crate) fn compile(
+    /// Compiles the lookups of `service`, fits them to the opened model and starts it.
+    /// # Errors
+    /// [`EndpointError`] names what does not fit, or the model that does not start.
+    pub(crate) async fn compile(
         endpoint: &Endpoint,
         (variant, service): (&Variant, &FeatureService),
         (views, version): (&Views, u64),
-        model: Arc<Model>,
-        stages: StageMetrics,
+        opened: OpenModel,
+        running: (Arc<dyn Clock>, Option<&Arc<Model>>, StageMetrics),
     ) -> Result<Self, EndpointError> {
-        let lookup = |read: &dyn Fn(usize) -> Read| {
+        let lookup = |read: &(dyn Fn(usize) -> Read + Sync)| {
             let features = service.features.iter().enumerate();
-            LookupPlan::compile(
-                features.map(|(index, feature)| Wanted::of_service(feature, read(index))),
-                views,
-                version,
-            )
+            let wanted = features.map(|(index, feature)| Wanted::of_service(feature, read(index)));
+            LookupPlan::compile(wanted, views, version)
         };
         let full = lookup(&|_| Read::Yes)?;
-        let gather = GatherPlan::fit(model.inputs(), &columns(service, &full))?;
-        let uses = |source: Source| gather.sources().any(|used| used == source);
+        let gather = GatherPlan::fit(opened.signature(), service, &full)?;
+        let uses = |source: Source| gather.uses(source);
         let needed = lookup(&|index| if uses(Source::Feature(index)) { Read::Yes } else { Read::No })?;
+        let (clock, known, stages) = running;
+        let model = opened.start(&gather.input, clock, known).await?;
         let request = service.request.iter().enumerate().map(|(index, field)| RequestColumn {
             name: field.name.clone(),
             feature_type: field.feature_type,
@@ -113,21 +120,4 @@ impl EndpointPlan {
             stages,
         })
     }
-}
-
-/// The columns of a service's dataset: request values, then features.
-fn columns(service: &FeatureService, lookup: &LookupPlan) -> Vec<ServiceColumn> {
-    let request = service.request.iter().enumerate().map(|(index, field)| ServiceColumn {
-        name: field.name.clone(),
-        short: None,
-        feature_type: field.feature_type,
-        source: Source::Request(index),
-    });
-    let features = lookup.features.iter().enumerate().map(|(index, feature)| ServiceColumn {
-        name: feature.column.clone(),
-        short: Some(feature.name.clone()),
-        feature_type: feature.feature_type,
-        source: Source::Feature(index),
-    });
-    request.chain(features).collect()
 }

@@ -10,7 +10,7 @@ use tidegate_catalog::{ErrorCode, definitions::FeatureService};
 
 use super::{
     LookupPlan, PlanError, Views, Wanted,
-    lookup::{Read, PlannedFeature},
+    lookup::{PlannedFeature, Read},
 };
 
 /// Most lists kept per snapshot; beyond it all are forgotten, which costs their next use one compilation.
@@ -66,11 +66,7 @@ impl ListPlan {
         Ok(Self { collision: collision(&lookup.features), lookup, request })
     }
 
-    fn of_list<'r>(
-        references: impl Iterator<Item = &'r str>,
-        views: &Views,
-        version: u64,
-    ) -> Result<Self, ListError> {
+    fn of_list<'r>(references: impl Iterator<Item = &'r str>, views: &Views, version: u64) -> Result<Self, ListError> {
         let mut wanted = Vec::<Wanted<'r>>::new();
         for reference in references {
             let shown = || reference.chars().take(64).collect::<String>();

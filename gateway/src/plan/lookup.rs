@@ -138,9 +138,8 @@ impl LookupPlan {
     ) -> Result<Self, PlanError> {
         let mut plan = Self::default();
         for wanted in wanted {
-            let view = views
-                .find(wanted.view)
-                .ok_or_else(|| PlanError::UnknownView { view: cut(wanted.view), version })?;
+            let view =
+                views.find(wanted.view).ok_or_else(|| PlanError::UnknownView { view: cut(wanted.view), version })?;
             let feature = view.features.iter().find(|feature| feature.name == wanted.feature).ok_or_else(|| {
                 PlanError::UnknownFeature { view: cut(wanted.view), feature: cut(wanted.feature), version }
             })?;

@@ -1,0 +1,20 @@
+//! The faces over real sockets: a gateway on a free port, the embedded store in a temporary folder, fake models.
+
+#[path = "faces/definitions.rs"]
+mod definitions;
+#[path = "faces/kit.rs"]
+mod kit;
+#[path = "faces/online_features.rs"]
+mod online_features;
+#[path = "faces/online_features_refusals.rs"]
+mod online_features_refusals;
+#[path = "faces/operations.rs"]
+mod operations;
+#[path = "faces/predict.rs"]
+mod predict;
+#[path = "faces/predict_refusals.rs"]
+mod predict_refusals;
+#[path = "faces/reload.rs"]
+mod reload;
+#[path = "faces/server.rs"]
+mod server;
