@@ -305,4 +305,19 @@ mod tests {
         assert_eq!(runs(Sizes { fixed: None, largest: 4 }, 4), vec![0..4]);
         assert_eq!(runs(Sizes { fixed: Some(4), largest: 64 }, 5), [0..4, 4..8]);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn the_runs_cover_every_row_once_in_order(rows in 1_usize..500, largest in 1_usize..70, fixed in proptest::option::of(1_usize..70)) {
+            let sizes = Sizes { fixed, largest };
+            let mut next = 0;
+            for run in sizes.runs(rows) {
+                proptest::prop_assert_eq!(run.start, next);
+                proptest::prop_assert!(run.start < rows && run.len() <= fixed.unwrap_or(largest));
+                proptest::prop_assert!(fixed.is_none_or(|fixed| run.len() == fixed));
+                next = run.end;
+            }
+            proptest::prop_assert!(if fixed.is_some() { next >= rows } else { next == rows });
+        }
+    }
 }
