@@ -317,7 +317,8 @@ mod tests {
                 proptest::prop_assert!(fixed.is_none_or(|fixed| run.len() == fixed));
                 next = run.end;
             }
-            proptest::prop_assert!(if fixed.is_some() { next >= rows } else { next == rows });
+            let covered = if fixed.is_some() { next >= rows } else { next == rows };
+            proptest::prop_assert!(covered);
         }
     }
 }
