@@ -1,4 +1,5 @@
 //! The faces over real sockets: a gateway on a free port, the embedded store in a temporary folder, fake models.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test kit fails where it stands")]
 
 #[path = "faces/definitions.rs"]
 mod definitions;
@@ -8,6 +9,8 @@ mod kit;
 mod online_features;
 #[path = "faces/online_features_refusals.rs"]
 mod online_features_refusals;
+#[path = "faces/onnx.rs"]
+mod onnx;
 #[path = "faces/operations.rs"]
 mod operations;
 #[path = "faces/predict.rs"]

@@ -44,6 +44,8 @@ pub(crate) struct Setup {
     pub(crate) sink: Arc<dyn PredictionSink>,
     pub(crate) folder: TempDir,
     pub(crate) change: fn(&mut GatewayConfig),
+    /// Fakes unless a test brings a loader.
+    pub(crate) models: Option<ModelLoader>,
 }
 
 impl Default for Setup {
@@ -53,6 +55,7 @@ impl Default for Setup {
             sink: Arc::new(DroppingSink),
             folder: TempDir::new().unwrap(),
             change: |_| {},
+            models: None,
         }
     }
 }
@@ -95,7 +98,7 @@ impl Sandbox {
     }
 
     pub(crate) async fn with(setup: Setup) -> Self {
-        let Setup { snapshot, sink, folder, change } = setup;
+        let Setup { snapshot, sink, folder, change, models } = setup;
         let clock = Arc::new(ManualClock::at(Micros::parse(NOON).unwrap()));
         let small = EmbeddedConfig { cache_bytes: 4 * 1024 * 1024, ..EmbeddedConfig::default() };
         let store = EmbeddedStore::open(folder.path(), &small, Arc::<ManualClock>::clone(&clock)).unwrap();
@@ -112,7 +115,7 @@ impl Sandbox {
         let parts = Parts {
             clock: Arc::<ManualClock>::clone(&clock),
             store: Arc::clone(&store),
-            models: ModelLoader::fake(models(held)),
+            models: models.unwrap_or_else(|| ModelLoader::fake(fakes(held))),
             feed: Arc::<TestFeed>::clone(&feed),
             sink,
             metrics: MetricsPage::new().unwrap(),
@@ -178,7 +181,7 @@ fn last_good(folder: &TempDir) -> PathBuf {
     folder.path().join("last_good.snapshot")
 }
 
-fn models(held: watch::Receiver<bool>) -> FakeModels {
+fn fakes(held: watch::Receiver<bool>) -> FakeModels {
     let named = FakeModel::by_name(&[
         ("stats__trips", ElementType::Int64),
         ("stats__city", ElementType::String),
@@ -280,13 +283,9 @@ impl Client {
     }
 
     async fn more(&mut self) -> Option<()> {
-        let mut chunk = [0_u8; 16 * 1024];
-        match self.stream.read(&mut chunk).await {
+        match self.stream.read_buf(&mut self.pending).await {
             Ok(0) | Err(_) => None,
-            Ok(read) => {
-                self.pending.extend_from_slice(&chunk[..read]);
-                Some(())
-            }
+            Ok(_) => Some(()),
         }
     }
 }
