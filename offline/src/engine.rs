@@ -120,7 +120,8 @@ fn plain_sql(view: &FeatureView) -> String {
     let list = outputs.iter().map(|name| format!("{} AS {}", quoted(&own(name)), quoted(name)));
     let mut sql = format!("SELECT {} FROM {}", list.collect::<Vec<_>>().join(", "), quoted(source));
     if let Some(filter) = filter {
-        sql.push_str(&format!(" WHERE ({filter})"));
+        // the line breaks keep a trailing comment from swallowing the bracket
+        sql.push_str(&format!(" WHERE (\n{filter}\n)"));
     }
     sql
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, RecordBatch, TimestampMicrosecondArray, TimestampNanosecondArray};
+use arrow_array::{Array, ArrayRef, ListArray, RecordBatch, TimestampMicrosecondArray, TimestampNanosecondArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use tidegate_catalog::{FeatureType, Micros, ScalarType, definitions::FeatureView};
@@ -96,7 +96,19 @@ impl Normaliser {
                 let instants = instants.ok_or_else(|| self.value_error(name, "is no timestamp"))?;
                 Ok(Arc::new(instants.clone().with_timezone("UTC")))
             }
-            DataType::Dictionary(_, value) if **value != target => cast(&cast(column, value)?, &target),
+            // not in one cast: it would round nanoseconds down
+            DataType::Dictionary(_, value) => self.convert(name, &cast(column, value)?, feature_type),
+            DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+                let lists = cast(column, &DataType::List(Arc::clone(item)))?;
+                let lists = lists.as_any().downcast_ref::<ListArray>();
+                let lists = lists.ok_or_else(|| self.value_error(name, "is no list"))?;
+                let element = FeatureType::Scalar(feature_type.scalar());
+                let values = self.convert(name, lists.values(), element)?;
+                let field = Arc::new(Field::new_list_field(element.arrow(), true));
+                ListArray::try_new(field, lists.offsets().clone(), values, lists.nulls().cloned())
+                    .map(|lists| Arc::new(lists) as ArrayRef)
+                    .map_err(|error| self.value_error(name, &error.to_string()))
+            }
             _ => cast(column, &target),
         }
     }

@@ -80,7 +80,7 @@ fn checked_at_the_end(
     };
     let at_failure = check.clone();
     let batches = batches.then(move |batch| {
-        let check = batch.is_err().then(|| at_failure());
+        let check = batch.is_err().then(&at_failure);
         async move {
             match (batch, check) {
                 (Err(error), Some(check)) => Err(check.await.err().unwrap_or(error)),

@@ -231,8 +231,9 @@ async fn nanoseconds_round_up_and_a_null_event_time_passes_through() {
 async fn a_file_replaced_while_it_is_read_is_named() {
     let project = Project::new();
     project.parquet("s.parquet", row("a", 1, 1));
-    let opened = project.engine(ROOMY, 1).view_rows(&view(plain(), "int64"), &sources(&[("s", "s.parquet")]));
-    let opened = opened.await.unwrap();
+    let (engine, view, definitions) =
+        (project.engine(ROOMY, 1), view(plain(), "int64"), sources(&[("s", "s.parquet")]));
+    let opened = engine.view_rows(&view, &definitions).await.unwrap();
     let longer = vec![("k", keys(&["a"; 9])), ("ts", times(vec![1; 9])), ("x", ints((0..9).collect()))];
     project.parquet("s.parquet", longer);
     let error = opened.batches.try_collect::<Vec<_>>().await.unwrap_err().to_string();

@@ -43,6 +43,8 @@ pub(super) fn find(source: &DataSource, root: &Path) -> Result<Vec<Found>, Error
         return Err(Error::NoFiles { source_name: source.name.clone(), path: written.to_owned() });
     }
     found.sort();
+    // `**` meets a folder named like a file both on its way down and as a match
+    found.dedup();
     Ok(found)
 }
 
@@ -161,7 +163,10 @@ fn percent_decoded(text: &str) -> String {
         let mut ahead = bytes.clone();
         let digits = (byte == b'%').then(|| [ahead.next(), ahead.next()]);
         let value = digits.and_then(|digits| match digits {
-            [Some(high), Some(low)] => u8::from_str_radix(std::str::from_utf8(&[high, low]).ok()?, 16).ok(),
+            // from_str_radix alone would take `+1` for a number
+            [Some(high), Some(low)] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                u8::from_str_radix(std::str::from_utf8(&[high, low]).ok()?, 16).ok()
+            }
             _ => None,
         });
         match value {
