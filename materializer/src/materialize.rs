@@ -1,0 +1,255 @@
+//! One call of `materialize`: which views, which intervals, the store's marks first, then one run after the other.
+
+use serde::Serialize;
+use tidegate_catalog::{
+    Clock, Deadline, FieldNumber, Micros, Snapshot, definitions::FeatureView, snapshot::Generation,
+};
+use tidegate_control::{Interval, Registry, RunId};
+use tidegate_store::{OnlineStore, StoreMarks};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Config, Counts, Error, Progress, ViewSource, interval::run_interval, run::ViewRun};
+
+/// What to materialize.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// These views; all when empty.
+    pub views: Vec<String>,
+    /// Exclusive; by default where the newest acknowledged run of the writing generation ended, or before all time.
+    pub start: Option<Micros>,
+    /// Inclusive; by default, and at most, `event_now`.
+    pub end: Option<Micros>,
+    /// Whether to begin a new generation.
+    pub rebuild: Rebuild,
+}
+
+/// Whether `materialize` begins a new generation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rebuild {
+    /// It goes on with the writing generation.
+    #[default]
+    No,
+    /// It starts one on demand, for sources that were rewritten in place.
+    NewGeneration,
+}
+
+/// What a materialization works with.
+pub struct Parts<'a, S, R> {
+    /// The online store.
+    pub store: &'a S,
+    /// What computes views.
+    pub rows: &'a R,
+    /// The registry, with the run ledger.
+    pub registry: &'a Registry,
+    /// Time.
+    pub clock: &'a dyn Clock,
+    /// Who is told how far it is.
+    pub progress: &'a dyn Progress,
+    /// Memory, batches, retries, budget.
+    pub config: &'a Config,
+}
+
+/// What a materialization did, view by view.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// In the order in which they ran.
+    pub views: Vec<ViewReport>,
+    /// The newest version of the catalog, when readers were moved to a new generation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub moved_to_version: Option<u64>,
+}
+
+/// One view's run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ViewReport {
+    /// The view.
+    pub view: String,
+    /// The generation written.
+    pub field: FieldNumber,
+    /// What the run covers if it was acknowledged.
+    pub interval: Interval,
+    /// Its number in the run ledger; `None` when it did not begin.
+    pub run: Option<RunId>,
+    /// How it went.
+    pub outcome: ViewOutcome,
+    /// What became of its rows.
+    pub counts: Counts,
+    /// Whether an earlier run of the same interval over the same files had other content: the view's query is not a
+    /// function of its sources.
+    pub not_reproducible: bool,
+    /// How long it took.
+    pub elapsed_ms: u64,
+}
+
+/// How a view's run went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum ViewOutcome {
+    /// Everything is in the store.
+    Acknowledged,
+    /// The interval is empty: the view is up to date.
+    NothingToDo,
+    /// Stopped at an error.
+    Failed {
+        /// Its code.
+        #[serde(serialize_with = "code_name")]
+        code: tidegate_catalog::ErrorCode,
+        /// Its message.
+        message: String,
+    },
+    /// Stopped by the caller, or not begun when the caller stopped.
+    Interrupted,
+}
+
+fn code_name<S: serde::Serializer>(code: &tidegate_catalog::ErrorCode, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(code.as_str())
+}
+
+impl ViewOutcome {
+    /// The outcome that an error is.
+    pub(crate) fn of(error: &Error) -> Self {
+        match error {
+            Error::Interrupted => Self::Interrupted,
+            other => Self::Failed { code: other.code(), message: other.to_string() },
+        }
+    }
+}
+
+impl Report {
+    /// Whether every view is up to date now.
+    pub fn is_complete(&self) -> bool {
+        self.views.iter().all(|view| matches!(view.outcome, ViewOutcome::Acknowledged | ViewOutcome::NothingToDo))
+    }
+
+    /// Whether nothing in the store changed: every row was there already, or there was no interval to cover.
+    pub fn is_no_op(&self) -> bool {
+        self.is_complete() && self.views.iter().all(|view| view.counts.written == 0 && view.counts.merged == 0)
+    }
+
+    /// All counts together.
+    pub fn total(&self) -> Counts {
+        let mut total = Counts::default();
+        for view in &self.views {
+            total.add(&view.counts);
+        }
+        total
+    }
+}
+
+/// One view's run, decided and not yet begun.
+pub(crate) struct PlannedView<'s> {
+    pub(crate) view: &'s FeatureView,
+    pub(crate) generation: &'s Generation,
+    pub(crate) interval: Interval,
+}
+
+/// Materializes the views of `request`, one after the other: each covers `(start, min(end, event_now)]` of the event time
+/// of its rows. A view that fails does not keep the others from running; its report says why.
+///
+/// Cancelling the token stops cleanly: batches in flight are awaited, the run is written down as interrupted, views not
+/// yet begun are reported so. Dropping the future is safe too; the ledger then has a run that never ended. Repeating a
+/// call puts equal rows, which changes nothing.
+/// # Errors
+/// What concerns no single view: an unknown view, an interval that goes backwards, a foreign store or one that has seen
+/// a newer registry (the message names `tidegate store adopt`), an unreachable store or registry.
+pub async fn materialize<S: OnlineStore, R: ViewSource>(
+    request: &Request,
+    parts: &Parts<'_, S, R>,
+    cancel: &CancellationToken,
+) -> Result<Report, Error> {
+    let now = parts.clock.event_now();
+    require_forward(request, now)?;
+    let mut snapshot = newest(parts.registry).await?;
+    let views = chosen(&snapshot, &request.views)?;
+    if request.rebuild == Rebuild::NewGeneration {
+        for view in &views {
+            snapshot = parts.registry.rebuild(view).await?;
+        }
+    }
+    let planned = plan(request, &snapshot, &views, parts.registry, now).await?;
+    let busy = planned.iter().filter(|view| !view.interval.is_empty());
+    if let Some(event_clock) = busy.map(|view| view.interval.end).max() {
+        parts.store.raise_marks(&marks(parts.registry, event_clock).await?, Deadline::NEVER).await?;
+    }
+    let mut report = Report::default();
+    for view in planned {
+        let run = ViewRun { planned: &view, snapshot: &snapshot, parts, now, cancel };
+        let done = run.run().await;
+        if done.outcome == ViewOutcome::Acknowledged
+            && let Some(moved) = parts.registry.settle(&done.view).await?
+        {
+            tracing::info!(
+                view = done.view,
+                version = moved.version,
+                field = done.field.0,
+                "readers moved to a new generation"
+            );
+            report.moved_to_version = Some(moved.version);
+        }
+        report.views.push(done);
+    }
+    Ok(report)
+}
+
+fn require_forward(request: &Request, now: Micros) -> Result<(), Error> {
+    let end = request.end.map_or(now, |end| end.min(now));
+    match request.start {
+        Some(start) if start > end => Err(Error::Backwards { start, end }),
+        _ => Ok(()),
+    }
+}
+
+/// The newest snapshot.
+pub(crate) async fn newest(registry: &Registry) -> Result<Snapshot, Error> {
+    Ok(registry.newest().await?.ok_or(tidegate_control::Error::NothingApplied)?)
+}
+
+/// The names of the views asked for, or of all.
+pub(crate) fn chosen(snapshot: &Snapshot, views: &[String]) -> Result<Vec<String>, Error> {
+    let known = &snapshot.definitions.views;
+    if views.is_empty() {
+        return Ok(known.keys().cloned().collect());
+    }
+    match views.iter().find(|view| !known.contains_key(*view)) {
+        Some(view) => Err(unknown(snapshot, view)),
+        None => Ok(views.to_vec()),
+    }
+}
+
+pub(crate) fn unknown(snapshot: &Snapshot, view: &str) -> Error {
+    let known = snapshot.definitions.views.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+    Error::Control(tidegate_control::Error::UnknownView { view: view.chars().take(64).collect(), known })
+}
+
+async fn plan<'s>(
+    request: &Request,
+    snapshot: &'s Snapshot,
+    views: &[String],
+    registry: &Registry,
+    now: Micros,
+) -> Result<Vec<PlannedView<'s>>, Error> {
+    let mut planned = Vec::with_capacity(views.len());
+    for name in views {
+        let view = snapshot.definitions.views.get(name);
+        let (Some(view), Some(generation)) = (view, snapshot.writing(name)) else {
+            return Err(unknown(snapshot, name));
+        };
+        let acknowledged = registry.acknowledged_end(name, generation.field).await?;
+        let interval = run_interval(request.start, request.end, acknowledged, now);
+        planned.push(PlannedView { view, generation, interval });
+    }
+    Ok(planned)
+}
+
+/// What the store must know before the first write: whose rows come, and up to when.
+async fn marks(registry: &Registry, event_clock: Micros) -> Result<StoreMarks, Error> {
+    let given = registry.marks().await?;
+    Ok(StoreMarks {
+        registry_id: Some(given.registry_id),
+        version: given.version,
+        project: given.project,
+        key_set: given.key_set,
+        field: given.field,
+        event_clock,
+    })
+}

@@ -1,0 +1,87 @@
+//! Rows that did not fit, on disk: one unnamed file per part of the hashes, so that each part can be reduced alone.
+//!
+//! The files have no name (they are unlinked as they are made), so a killed process leaves nothing behind.
+
+use std::{
+    fs::File,
+    io::{self, BufReader, BufWriter, Read, Seek, Write},
+    path::Path,
+};
+
+/// Parts of one level: six bits of the hash.
+const PARTS: usize = 64;
+/// The levels that a 64-bit hash has bits for, leaving the low ones to the hash table.
+pub(super) const MAX_LEVEL: u32 = 6;
+const WRITE_BUFFER_BYTES: usize = 32 * 1024;
+const READ_BUFFER_BYTES: usize = 256 * 1024;
+
+/// Files that are being written, made as their first row comes.
+#[derive(Debug)]
+pub(super) struct SpillWriter {
+    files: Vec<Option<BufWriter<File>>>,
+    level: u32,
+    /// All that was written.
+    pub(super) bytes: u64,
+}
+
+/// One file, being read back.
+#[derive(Debug)]
+pub(super) struct SpillReader {
+    file: BufReader<File>,
+    key: Vec<u8>,
+    row: Vec<u8>,
+}
+
+impl SpillWriter {
+    pub(super) fn new(level: u32) -> Self {
+        Self { files: (0..PARTS).map(|_| None).collect(), level, bytes: 0 }
+    }
+
+    /// The level of these parts.
+    pub(super) const fn level(&self) -> u32 {
+        self.level
+    }
+
+    /// Appends a row to the part that its hash names.
+    pub(super) fn push(&mut self, folder: &Path, hash: u64, key: &[u8], row: &[u8]) -> io::Result<()> {
+        let part = (hash >> (20 + 6 * self.level)) as usize % PARTS;
+        let slot = self.files.get_mut(part).expect("a part is below their number");
+        let file = match slot {
+            Some(file) => file,
+            None => slot.insert(BufWriter::with_capacity(WRITE_BUFFER_BYTES, tempfile::tempfile_in(folder)?)),
+        };
+        file.write_all(&(key.len() as u32).to_le_bytes())?;
+        file.write_all(&(row.len() as u32).to_le_bytes())?;
+        file.write_all(key)?;
+        file.write_all(row)?;
+        self.bytes += (8 + key.len() + row.len()) as u64;
+        Ok(())
+    }
+
+    /// The parts that have rows, ready to be read.
+    pub(super) fn into_parts(self) -> io::Result<Vec<SpillReader>> {
+        self.files.into_iter().flatten().map(SpillReader::new).collect()
+    }
+}
+
+impl SpillReader {
+    fn new(writer: BufWriter<File>) -> io::Result<Self> {
+        let mut file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.rewind()?;
+        Ok(Self { file: BufReader::with_capacity(READ_BUFFER_BYTES, file), key: Vec::new(), row: Vec::new() })
+    }
+
+    /// The next row; `None` after the last.
+    pub(super) fn next(&mut self) -> io::Result<Option<(&[u8], &[u8])>> {
+        let mut lengths = [0_u8; 8];
+        if let Err(error) = self.file.read_exact(&mut lengths) {
+            return if error.kind() == io::ErrorKind::UnexpectedEof { Ok(None) } else { Err(error) };
+        }
+        let [a, b, c, d, e, f, g, h] = lengths;
+        self.key.resize(u32::from_le_bytes([a, b, c, d]) as usize, 0);
+        self.row.resize(u32::from_le_bytes([e, f, g, h]) as usize, 0);
+        self.file.read_exact(&mut self.key)?;
+        self.file.read_exact(&mut self.row)?;
+        Ok(Some((&self.key, &self.row)))
+    }
+}
