@@ -5,3 +5,4 @@ pub(crate) mod connection;
 pub(crate) mod reply;
 pub(crate) mod route;
 pub(crate) mod server;
+pub(crate) mod trace;

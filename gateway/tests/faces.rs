@@ -21,3 +21,5 @@ mod predict_refusals;
 mod reload;
 #[path = "faces/server.rs"]
 mod server;
+#[path = "faces/store_down.rs"]
+mod store_down;

@@ -13,7 +13,7 @@ use hyper::{
     body::{Body as _, Incoming},
     header::{CONTENT_TYPE, HeaderMap, HeaderValue},
 };
-use tidegate_catalog::{CallContext, Deadline, Monotonic, Principal, Priority};
+use tidegate_catalog::{CallContext, Deadline, Monotonic, Principal, Priority, TraceContext};
 use tidegate_proto::status::{self, Fault};
 use tidegate_store::{Cells, ReadPlan};
 
@@ -21,6 +21,7 @@ use super::{
     body,
     reply::{REQUEST_ID, Reply, refused},
     route::{self, Handler, Match, Permission, Route},
+    trace::{self, TRACEPARENT},
 };
 use crate::{
     app::App,
@@ -58,6 +59,8 @@ pub(crate) struct Call {
     pub(crate) arrived: Monotonic,
     /// What the caller asked for.
     pub(crate) budget: Option<Duration>,
+    /// The caller's trace.
+    pub(crate) trace: Option<TraceContext>,
 }
 
 impl Call {
@@ -68,7 +71,7 @@ impl Call {
             principal: self.principal.clone(),
             deadline: Deadline::after(self.arrived, self.budget.unwrap_or(usual).min(longest)),
             priority: Priority::Normal,
-            trace: None,
+            trace: self.trace,
         }
     }
 }
@@ -95,7 +98,8 @@ impl Connection {
                 return Ok(refused(&refusal, refusal.http(), &request_id));
             }
         };
-        let call = Call { id, request_id, principal: Principal::Local, arrived, budget: None };
+        let trace = request.headers().get(TRACEPARENT).and_then(|value| trace::parse(value.as_bytes()));
+        let call = Call { id, request_id, principal: Principal::Local, arrived, budget: None, trace };
         let (request_id, answered) = self.routed(route, &segment, call, request).await;
         self.app.metrics.count(route, answered.as_ref().err().map(Refusal::code));
         Ok(match answered {

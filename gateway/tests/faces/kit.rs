@@ -15,7 +15,7 @@ use tidegate_gateway::{
     PredictionSink, Published, SnapshotFeed,
 };
 use tidegate_inference::signature::ElementType;
-use tidegate_store::{AnyStore, EmbeddedConfig, EmbeddedStore, OnlineStore as _, Put};
+use tidegate_store::{AnyStore, EmbeddedConfig, EmbeddedStore, OnlineStore as _, Put, RedisConfig, RedisStore};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -44,6 +44,8 @@ pub(crate) struct Setup {
     pub(crate) sink: Arc<dyn PredictionSink>,
     pub(crate) folder: TempDir,
     pub(crate) change: fn(&mut GatewayConfig),
+    /// A Redis server instead of the embedded store.
+    pub(crate) redis: Option<String>,
     /// Fakes unless a test brings a loader.
     pub(crate) models: Option<ModelLoader>,
 }
@@ -55,6 +57,7 @@ impl Default for Setup {
             sink: Arc::new(DroppingSink),
             folder: TempDir::new().unwrap(),
             change: |_| {},
+            redis: None,
             models: None,
         }
     }
@@ -98,11 +101,12 @@ impl Sandbox {
     }
 
     pub(crate) async fn with(setup: Setup) -> Self {
-        let Setup { snapshot, sink, folder, change, models } = setup;
+        let Setup { snapshot, sink, folder, change, redis, models } = setup;
         let clock = Arc::new(ManualClock::at(Micros::parse(NOON).unwrap()));
-        let small = EmbeddedConfig { cache_bytes: 4 * 1024 * 1024, ..EmbeddedConfig::default() };
-        let store = EmbeddedStore::open(folder.path(), &small, Arc::<ManualClock>::clone(&clock)).unwrap();
-        let store = Arc::new(AnyStore::Embedded(store));
+        let store = Arc::new(match redis {
+            Some(url) => redis_store(url, &clock),
+            None => embedded_store(&folder, &clock),
+        });
         let feed = Arc::new(TestFeed::empty());
         match &snapshot {
             Some(snapshot) => feed.publish(snapshot),
@@ -175,6 +179,17 @@ impl Sandbox {
     pub(crate) async fn get(&self, path: &str) -> Answer {
         Client::connect(self.addr).await.send("GET", path, &[], b"").await
     }
+}
+
+fn embedded_store(folder: &TempDir, clock: &Arc<ManualClock>) -> AnyStore {
+    let small = EmbeddedConfig { cache_bytes: 4 * 1024 * 1024, ..EmbeddedConfig::default() };
+    AnyStore::Embedded(EmbeddedStore::open(folder.path(), &small, Arc::<ManualClock>::clone(clock)).unwrap())
+}
+
+fn redis_store(url: String, clock: &Arc<ManualClock>) -> AnyStore {
+    let timeout = Duration::from_millis(100);
+    let config = RedisConfig { url, password: None, namespace: String::new(), timeout };
+    AnyStore::Redis(RedisStore::new(&config, Arc::<ManualClock>::clone(clock)).unwrap())
 }
 
 fn last_good(folder: &TempDir) -> PathBuf {
