@@ -20,6 +20,7 @@ pub mod row;
 pub mod snapshot;
 pub mod status;
 pub mod winner;
+pub mod yaml;
 
 pub use call_context::{CallContext, Principal, Priority, TraceContext};
 pub use clock::{Clock, Deadline, Monotonic};

@@ -1,0 +1,220 @@
+//! Text in, definitions or exact words out.
+
+use super::*;
+use crate::definitions::MissingRule;
+
+fn load_text(text: &str) -> Result<Loaded, Vec<String>> {
+    let files = [SourceText { path: "f.yaml".to_owned(), text: text.to_owned() }];
+    load("p", &files).map_err(|problems| problems.iter().map(ToString::to_string).collect())
+}
+
+const BASE: &str = "kind: Entity
+name: carrier
+join_keys: [{name: carrier, type: string}]
+---
+kind: DataSource
+name: flights
+parquet: {path: data/*.parquet}
+---
+kind: FeatureView
+name: delay
+entities: [carrier]
+sql: SELECT 1
+timestamp_field: event_timestamp
+ttl: 24h
+features:
+  - {name: late, type: float32, default: 0.2}
+  - {name: flights, type: int64}
+";
+
+fn with(more: &str) -> Result<Loaded, Vec<String>> {
+    load_text(&format!("{BASE}---\n{more}"))
+}
+
+#[test]
+fn the_flights_example_loads() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/flights");
+    let files = ["entities.yaml", "sources.yaml", "features.yaml", "services.yaml"]
+        .map(|name| SourceText { path: name.to_owned(), text: std::fs::read_to_string(folder.join(name)).unwrap() });
+    let loaded = load("flights", &files).unwrap();
+    assert_eq!(loaded.definitions.views.len(), 6);
+    let service = &loaded.definitions.services["arrival_delay"];
+    assert_eq!((service.features.len(), service.request.len(), service.stars.len()), (23, 4, 6));
+    assert_eq!(loaded.definitions.endpoints["arrival_delay"].variants[0].model.name, "arrival_delay");
+    let (file, line) = loaded.locations.find("FeatureView", "route_delay_7d", "ttl").unwrap();
+    assert_eq!((file, files[2].text.lines().nth(line - 1)), ("features.yaml", Some("ttl: 7d")));
+}
+
+#[test]
+fn stars_are_expanded_in_order_and_remembered() {
+    let loaded = with(
+        "kind: FeatureService
+name: s
+request: [{name: distance, type: float32}]
+features:
+  - delay:*
+  - {view: delay, as: dest, join_keys: {carrier: dest_carrier}, features: [late]}
+",
+    )
+    .unwrap();
+    let service = &loaded.definitions.services["s"];
+    let columns = service.features.iter().map(|feature| feature.column()).collect::<Vec<_>>();
+    assert_eq!(columns, ["delay__late", "delay__flights", "dest__late"]);
+    assert_eq!(service.stars, ["delay"]);
+    assert_eq!(service.features[2].join_keys["carrier"], "dest_carrier");
+}
+
+#[test]
+fn an_endpoint_has_defaults_and_null_means_null_however_it_is_written() {
+    for missing in ["", "missing: null\n", "missing: \"null\"\n"] {
+        let loaded = with(&format!(
+            "kind: FeatureService\nname: s\nfeatures: [delay:late]\n---\nkind: Endpoint\nname: e\nfeature_service: s\nmodel: {{path: m/a.onnx}}\n{missing}"
+        ))
+        .unwrap();
+        let endpoint = &loaded.definitions.endpoints["e"];
+        assert_eq!((endpoint.missing, endpoint.deadline_ms), (MissingRule::Null, 500));
+        assert_eq!(endpoint.variants[0].name, "main");
+        assert_eq!(endpoint.variants[0].model.max_batch_size, 64);
+    }
+}
+
+#[test]
+fn what_stands_beside_the_definitions_is_passed_over() {
+    let text = format!("# yaml-language-server: $schema=s.json\n---\n---\n{BASE}x-note: anything\n---\n");
+    assert_eq!(load_text(&text).unwrap().definitions.views.len(), 1);
+    assert_eq!(load_text("").unwrap().definitions, Definitions { project: "p".to_owned(), ..Definitions::default() });
+}
+
+/// What is written, and the exact words about it.
+#[test]
+fn each_mistake_is_named_with_file_line_and_path() {
+    let service = |features: &str| format!("kind: FeatureService\nname: s\nfeatures: [{features}]\n");
+    let entity = |rest: &str| format!("kind: Entity\n{rest}\n");
+    let view = |rest: &str| {
+        format!("kind: FeatureView\nname: v\nentities: [carrier]\nsql: SELECT 1\ntimestamp_field: t\n{rest}\n")
+    };
+    let cases = [
+        (
+            "name: x\n".to_owned(),
+            "f.yaml:19: the field \"kind\" is missing (DataSource, Endpoint, Entity, FeatureService, FeatureView)",
+        ),
+        (
+            "kind: FeatureVeiw\nname: x\n".to_owned(),
+            "f.yaml:19: kind: there is no kind the text \"FeatureVeiw\"; did you mean \"FeatureView\"?",
+        ),
+        ("kind: PushSource\nname: x\n".to_owned(), "f.yaml:19: kind: kind PushSource is not yet supported"),
+        ("- a\n".to_owned(), "f.yaml:19: a definition is a mapping, this is a list"),
+        (entity("name: e\njoin_keys: []"), "f.yaml:21: join_keys: an entity has at least one join key"),
+        (
+            entity("name: e\njoin_keys: [{name: a, type: float64}]"),
+            "f.yaml:21: join_keys[0].type: a join key cannot be float64: equal floats are a trap; use a string or an integer",
+        ),
+        (
+            entity("name: 0123\njoin_keys: [{name: a, type: string}]"),
+            "f.yaml:20: name: must be a text, is the number 0123; put it in quotes if it is meant as text",
+        ),
+        (
+            entity("name: 1e3\njoin_keys: [{name: a, type: string}]"),
+            "f.yaml:20: name: must be a text, is the number 1e3; put it in quotes if it is meant as text",
+        ),
+        (
+            entity("name: \"0123\"\njoin_keys: [{name: a, type: string}]"),
+            "f.yaml:20: name: \"0123\" cannot be a name; write it as [A-Za-z_][A-Za-z0-9_]*",
+        ),
+        (
+            entity("name: CARRIER\njoin_keys: [{name: a, type: string}]"),
+            "f.yaml:20: name: a Entity named \"CARRIER\" stands in f.yaml:2 already (case does not count)",
+        ),
+        (
+            view("features: [{name: a, type: floot32}]"),
+            "f.yaml:24: features[0].type: \"floot32\" is not a feature type (types: bool, int32, int64, float32, float64, timestamp, date, string, bytes, list<T> of them)",
+        ),
+        (
+            view("features: [{name: a, type: \"vector<float32, 8>\"}]"),
+            "f.yaml:24: features[0].type: \"vector<float32, 8>\" is not yet a feature type; its number is reserved",
+        ),
+        (view("features: []"), "f.yaml:24: features: a feature view has at least one feature"),
+        (
+            view("features: [{name: carrier, type: string}]"),
+            "f.yaml:24: features[0].name: \"carrier\" is a join key of this view; a feature needs a name of its own",
+        ),
+        (
+            view("features: [{name: a, type: int32, default: 1e3}]"),
+            "f.yaml:24: features[0].default: 1000.0 is no int32; write a whole number in its range",
+        ),
+        (
+            view("ttl: 0s\nfeatures: [{name: a, type: int32}]"),
+            "f.yaml:24: ttl: a ttl of 0 would expire every row at once; leave it out for no limit",
+        ),
+        (
+            view("source: flights\nfeatures: [{name: a, type: int32}]"),
+            "f.yaml:24: source: a view has either `sql` or `source`, not both",
+        ),
+        (service("dely:late"), "f.yaml:21: features[0]: there is no feature view \"dely\"; did you mean \"delay\"?"),
+        (service("delay:lat"), "f.yaml:21: features[0]: view \"delay\" has no feature \"lat\"; did you mean \"late\"?"),
+        (service("delay"), "f.yaml:21: features[0]: \"delay\" is no reference; write view:feature or view:*"),
+        (
+            service("\"delay@v2:late\""),
+            "f.yaml:21: features[0]: \"delay@v2\": `view@vN` is reserved for versions, which are not yet served",
+        ),
+        (service("delay:late, \"delay:*\""), "f.yaml:21: features[1]: delay:late is in this service twice"),
+        (
+            service("{view: delay, as: x, join_keys: {carier: c}}"),
+            "f.yaml:21: features[0].join_keys.carier: view \"delay\" has no join key \"carier\"; did you mean \"carrier\"?",
+        ),
+        (
+            "kind: Endpoint\nname: e\nfeature_service: s\n".to_owned(),
+            "f.yaml:19: `model` is missing beside `feature_service`",
+        ),
+        (
+            "kind: Endpoint\nname: e\nfeature_service: s\nmodel: {path: a.onnx}\n".to_owned(),
+            "f.yaml:21: feature_service: there is no feature service \"s\"",
+        ),
+        (
+            "kind: Entity\nname: e\nname: f\n".to_owned(),
+            "f.yaml:21: key \"name\" stands here twice; the first is on line 20",
+        ),
+        (
+            "kind: Entity\nname: &a e\njoin_keys: *a\n".to_owned(),
+            "f.yaml:21: an alias (*name) is not taken here; write the value out",
+        ),
+    ];
+    for (text, words) in cases {
+        assert_eq!(with(&text).unwrap_err(), [words], "{text}");
+    }
+}
+
+#[test]
+fn all_problems_come_at_once_in_order() {
+    let words = with("kind: Entity\nnam: e\njoin_keys: 7\n---\nkind: Entty\n").unwrap_err();
+    assert_eq!(words.len(), 4, "{words:#?}");
+    assert!(words[0].contains("the field \"name\" is missing") && words[3].contains("did you mean \"Entity\"?"));
+}
+
+#[test]
+fn text_that_is_no_yaml_is_named_and_nothing_panics() {
+    assert!(load_text("a: [1, 2\n").unwrap_err()[0].contains("not YAML"));
+    assert!(load_text("\ta: b\n: :\n- ]").is_err());
+    let deep = format!("{}1{}", "[".repeat(100), "]".repeat(100));
+    assert!(load_text(&deep).unwrap_err()[0].contains("nested deeper than 64 levels"));
+    let long = "#".repeat(5 << 20);
+    assert!(load_text(&long).unwrap_err()[0].contains("the limit is"));
+    assert_eq!(Problem::not_utf8("f.yaml").to_string(), "f.yaml:1: the file is not UTF-8 text; save it as UTF-8");
+}
+
+#[test]
+fn no_and_on_are_text_and_a_value_file_is_json() {
+    let value = value("tidegate.yaml", "project: no\nn: 0123\nx: .nan\nlist: [on, 1.5, 0x10, -3]\n").unwrap();
+    assert_eq!(value, serde_json::json!({"project": "no", "n": 123, "x": ".nan", "list": ["on", 1.5, 16, -3]}));
+    assert!(super::value("t", "a: 1\n---\nb: 2\n").unwrap_err()[0].to_string().contains("a second document"));
+    assert_eq!(super::value("t", "").unwrap(), serde_json::json!({}));
+}
+
+#[test]
+fn the_schema_knows_every_kind() {
+    let schema = schema();
+    let kinds = schema["oneOf"].as_array().unwrap().iter().map(|kind| kind["properties"]["kind"]["const"].clone());
+    let expected = ["DataSource", "Endpoint", "Entity", "FeatureService", "FeatureView"];
+    assert_eq!(kinds.collect::<Vec<_>>(), expected);
+    assert!(schema["$defs"]["Feature"]["properties"]["default"]["description"].is_string());
+}
