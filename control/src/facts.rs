@@ -83,8 +83,8 @@ pub struct SourceSchema {
 pub struct PlannedView {
     /// The output columns.
     pub columns: Vec<Column>,
-    /// Names of the functions that the plan calls, besides those that stand in the text.
-    pub functions: Vec<String>,
+    /// Names of the functions that the plan calls whose results their arguments do not decide: clocks and chance.
+    pub volatile: Vec<String>,
     /// What in the query depends on the order of rows.
     pub order_warnings: Vec<OrderWarning>,
 }

@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value};
-use tidegate_catalog::{Definitions, definitions::DefaultValue};
+use tidegate_catalog::{
+    Definitions,
+    definitions::{DefaultValue, FeatureView},
+};
 
 use super::{Action, Change, FieldChange};
 use crate::Kind;
@@ -45,30 +48,38 @@ fn written<T: Serialize>(definitions: &std::collections::BTreeMap<String, T>) ->
     definitions.iter().map(|(name, definition)| (name.clone(), value(definition))).collect()
 }
 
-/// Views as people write them: spans with units, defaults as plain values, `sql` at the top.
+/// Views as people write them: spans with units, defaults as plain values, the query's parts at the top.
 fn written_views(definitions: &Definitions) -> Map<String, Value> {
     let mut views = written(&definitions.views);
-    for (name, value) in &mut views {
-        let (Some(view), Value::Object(fields)) = (definitions.views.get(name), value) else { continue };
-        if let Some(ttl) = view.ttl {
-            fields.insert("ttl".to_owned(), span(ttl.micros()).into());
-        }
-        if let Some(Value::Object(query)) = fields.remove("query") {
-            for (name, part) in query {
-                match part {
-                    Value::Object(parts) => fields.extend(parts),
-                    other => drop(fields.insert(name, other)),
-                }
-            }
-        }
-        let Some(Value::Array(features)) = fields.get_mut("features") else { continue };
-        for (feature, written) in view.features.iter().zip(features) {
-            if let (Some(default), Value::Object(fields)) = (&feature.default, written) {
-                fields.insert("default".to_owned(), plain(default));
-            }
-        }
+    for (name, written) in &mut views {
+        let Some(view) = definitions.views.get(name) else { continue };
+        let Value::Object(fields) = written.take() else { continue };
+        let fields = fields.into_iter().flat_map(|(field, value)| match (field.as_str(), value) {
+            ("query", Value::Object(query)) => query.into_iter().flat_map(lifted).collect(),
+            ("ttl", value) => vec![(field, view.ttl.map_or(value, |ttl| span(ttl.micros()).into()))],
+            ("features", Value::Array(features)) => vec![(field, with_defaults(view, features))],
+            (_, value) => vec![(field, value)],
+        });
+        *written = Value::Object(fields.collect());
     }
     views
+}
+
+/// A query's form without the form's own name, where it has several parts.
+fn lifted((form, part): (String, Value)) -> Vec<(String, Value)> {
+    match part {
+        Value::Object(parts) => parts.into_iter().collect(),
+        whole => vec![(form, whole)],
+    }
+}
+
+fn with_defaults(view: &FeatureView, mut features: Vec<Value>) -> Value {
+    for (feature, written) in view.features.iter().zip(&mut features) {
+        if let (Some(default), Some(field)) = (&feature.default, written.get_mut("default")) {
+            *field = plain(default);
+        }
+    }
+    Value::Array(features)
 }
 
 /// A span in its greatest unit without a rest: `24h`, `500ms`.

@@ -1,12 +1,12 @@
 //! Volatile functions in SQL, found by name: a view that calls one yields other rows on every run.
 //!
 //! The text is read as words, past comments, strings and quoted names; it need not parse, so that the error stands beside
-//! the parser's. A planner's own list of called functions is checked by the same names.
+//! the parser's. What only a planner can see, it says by itself ([`crate::facts::PlannedView::volatile`]).
 
 use crate::facts::Position;
 
 /// Functions that read a clock or roll dice. They are refused in a view's SQL.
-pub const VOLATILE_FUNCTIONS: [&str; 20] = [
+pub const VOLATILE_FUNCTIONS: [&str; 19] = [
     "now",
     "current_timestamp",
     "current_date",
@@ -20,7 +20,6 @@ pub const VOLATILE_FUNCTIONS: [&str; 20] = [
     "timeofday",
     "getdate",
     "sysdate",
-    "unix_timestamp_now",
     "random",
     "rand",
     "uuid",
@@ -42,7 +41,7 @@ pub struct VolatileCall {
 }
 
 /// The name in [`VOLATILE_FUNCTIONS`] that `name` is, without regard to case.
-pub(super) fn volatile(name: &str) -> Option<&'static str> {
+fn volatile(name: &str) -> Option<&'static str> {
     VOLATILE_FUNCTIONS.into_iter().find(|volatile| volatile.eq_ignore_ascii_case(name))
 }
 

@@ -1,8 +1,9 @@
 //! A variant's model against its feature service: every input can be fed, with the type that it takes.
 //!
-//! A model with one `[batch, n]` float32 input (n is not 1) takes every column of the service: the request values in
-//! declared order, then the features. Any other names its inputs as the columns (`alias__feature`, a request value's
-//! name, or a feature's short name where only one column has it), each `[batch]` or `[batch, 1]`, and may use a subset.
+//! A model with one input takes it packed, `[batch, n]`: every column of the service, the request values in declared
+//! order, then the features. One with several inputs names them as the columns (`alias__feature`, or a request value's
+//! name), each `[batch]` or `[batch, 1]`, and may use a subset. These are `inference`'s rules, which this crate may not
+//! use; a test that may use both compares them.
 
 use tidegate_catalog::{
     Definitions, FeatureType, ScalarType,
@@ -64,20 +65,21 @@ struct Fit<'f> {
     problems: &'f mut Problems,
 }
 
-impl Fit<'_> {
+/// A column and the rounding that it suffers.
+type Rounded<'f> = (&'f Column, Rounding);
+
+impl<'f> Fit<'f> {
     fn check(&mut self, signature: &ModelSignature) {
-        let mut fed = Vec::new();
-        if let [only] = signature.inputs.as_slice()
-            && is_packed(only)
-            && (self.columns.len() != 1 || find(self.columns, &only.name).is_err())
-        {
-            self.packed(only, &mut fed);
-        } else {
-            for input in &signature.inputs {
-                self.by_name(input, &mut fed);
-            }
+        let mut rounded = Vec::new();
+        self.fixed_batch(signature);
+        if self.columns.is_empty() {
+            self.error("the service has no columns".to_owned());
         }
-        self.warn_of_rounding(&fed);
+        match signature.inputs.as_slice() {
+            [only] => self.packed(only, &mut rounded),
+            inputs => inputs.iter().for_each(|input| self.by_name(input, &mut rounded)),
+        }
+        self.warn(&rounded);
     }
 
     fn error(&mut self, message: String) {
@@ -86,131 +88,146 @@ impl Fit<'_> {
         self.problems.push(Severity::Error, &self.target, message);
     }
 
-    fn packed(&mut self, input: &Tensor, fed: &mut Vec<(usize, Element)>) {
-        let given = self.columns.len() as u64;
-        if let Some(wanted) = input.dims.get(1).copied().flatten().filter(|wanted| *wanted != given) {
-            let names = self.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");
-            let name = &input.name;
-            self.error(format!(
-                "input {name:?} takes {wanted} values a row, the service has {given} columns ({names}); train the model \
-                 on these columns in this order, or change the service"
-            ));
-        }
-        for (index, column) in self.columns.iter().enumerate() {
-            if accepts(&Element::Float32, column.feature_type) {
-                fed.push((index, Element::Float32));
-            } else {
-                let (column, given) = (&column.name, column.feature_type);
-                self.error(format!(
-                    "column {column:?} is {given}, which a packed float32 input cannot hold; leave it out of the \
-                     service, or give the model one input for each column"
-                ));
-            }
+    fn fixed_batch(&mut self, signature: &ModelSignature) {
+        let fixed = |input: &Tensor| input.dims.first().copied().flatten().map(|rows| (input.name.clone(), rows));
+        let mut fixed = signature.inputs.iter().filter_map(fixed);
+        if let Some((first, rows)) = fixed.next()
+            && let Some((other, others)) = fixed.find(|(_, others)| *others != rows)
+        {
+            self.error(format!("input {first:?} takes {rows} rows at once, input {other:?} takes {others}"));
         }
     }
 
-    fn by_name(&mut self, input: &Tensor, fed: &mut Vec<(usize, Element)>) {
-        let name = &input.name;
-        if !matches!(input.dims.as_slice(), [_] | [_, Some(1)]) {
-            let dims = dims(input);
-            self.error(format!(
-                "input {name:?} has the shape {dims}; an input is [batch] or [batch, 1], or the only one, float32 and \
-                 [batch, {}]",
-                self.columns.len()
-            ));
-            return;
-        }
-        let index = match find(self.columns, name) {
-            Ok(index) => index,
-            Err(Unfound::Ambiguous(columns)) => {
-                return self.error(format!("input {name:?} could be any of {columns}; name it as one of them"));
-            }
-            Err(Unfound::Unknown) => {
-                let names = self.columns.iter().map(|column| column.name.as_str());
-                let hint = suggestion(name, names);
-                return self.error(format!("input {name:?} is not a column of the service{hint}"));
-            }
+    fn packed(&mut self, input: &Tensor, rounded: &mut Vec<Rounded<'f>>) {
+        let given = self.columns.len() as u64;
+        let takes = match input.dims.as_slice() {
+            [_] => 1,
+            [_, width] => width.unwrap_or(given),
+            _ => return self.shape(input),
         };
-        let Some(column) = self.columns.get(index) else { return };
-        if accepts(&input.element, column.feature_type) {
-            fed.push((index, input.element.clone()));
-        } else {
-            let (wanted, column, given) = (input.element.as_str(), &column.name, column.feature_type);
-            self.error(format!("input {name:?} is {wanted}, column {column:?} is {given}, which cannot become it"));
+        if takes != given {
+            let names = self.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");
+            let name = &input.name;
+            self.error(format!(
+                "input {name:?} takes {takes} values a row, the service has {given} columns ({names}); train the model \
+                 on these columns in this order, or change the service"
+            ));
+        }
+        for column in self.columns {
+            self.feed(input, column, rounded);
+        }
+    }
+
+    fn by_name(&mut self, input: &Tensor, rounded: &mut Vec<Rounded<'f>>) {
+        if !matches!(input.dims.as_slice(), [_] | [_, Some(1) | None]) {
+            self.shape(input);
+        }
+        match self.columns.iter().find(|column| column.name == input.name) {
+            Some(column) => self.feed(input, column, rounded),
+            None => self.unknown(&input.name),
+        }
+    }
+
+    fn shape(&mut self, input: &Tensor) {
+        let (name, element) = (&input.name, input.element.as_str());
+        let dims = input.dims.iter().map(|dim| dim.map_or_else(|| "?".to_owned(), |dim| dim.to_string()));
+        let dims = dims.collect::<Vec<_>>().join(", ");
+        let width = self.columns.len();
+        self.error(format!(
+            "input {name:?} is {element} [{dims}]; fed are one packed input [batch, {width}], or several [batch] or \
+             [batch, 1], one a column"
+        ));
+    }
+
+    fn unknown(&mut self, name: &str) {
+        let short = self.columns.iter().filter(|column| column.short.as_deref() == Some(name));
+        let short = short.map(|column| column.name.as_str()).collect::<Vec<_>>();
+        let hint = match short.as_slice() {
+            [] => suggestion(name, self.columns.iter().map(|column| column.name.as_str())),
+            [one] => format!("; the feature of that name is the column {one:?}"),
+            many => format!("; features of that name are the columns {}", many.join(", ")),
+        };
+        self.error(format!("input {name:?} is not a column of the service{hint}"));
+    }
+
+    fn feed(&mut self, input: &Tensor, column: &'f Column, rounded: &mut Vec<Rounded<'f>>) {
+        match fit(column.feature_type, &input.element) {
+            FitsAs::Exact => {}
+            FitsAs::Rounded(rounding) => rounded.push((column, rounding)),
+            FitsAs::No(advice) => {
+                let (name, wanted, given) = (&input.name, input.element.as_str(), column.feature_type);
+                let column = &column.name;
+                self.error(format!("column {column:?} is {given}, input {name:?} takes {wanted}; {advice}"));
+            }
         }
     }
 
     /// One warning for each kind of rounding, with its columns.
-    fn warn_of_rounding(&mut self, fed: &[(usize, Element)]) {
-        for (element, exact, limit) in [(Element::Float32, 24, "16777216"), (Element::Float64, 53, "9007199254740992")]
-        {
-            let rounded =
-                fed.iter().filter(|(_, fed)| *fed == element).filter_map(|(index, _)| self.columns.get(*index));
-            let rounded = rounded.filter(|column| integer_bits(column.feature_type) > exact);
-            let rounded =
-                rounded.map(|column| format!("{} ({})", column.name, column.feature_type)).collect::<Vec<_>>();
-            if !rounded.is_empty() {
-                let (model, element, columns) = (&self.variant.model.path, element.as_str(), rounded.join(", "));
-                let message = format!("model {model}: values beyond {limit} are rounded to {element}: {columns}");
-                self.problems.push(Severity::Warning, &self.target, message);
+    fn warn(&mut self, rounded: &[Rounded<'_>]) {
+        for rounding in Rounding::ALL {
+            let suffering = rounded.iter().filter(|(_, suffered)| *suffered == rounding);
+            let suffering = suffering.map(|(column, _)| format!("{} ({})", column.name, column.feature_type));
+            let suffering = suffering.collect::<Vec<_>>().join(", ");
+            if !suffering.is_empty() {
+                let (model, words) = (&self.variant.model.path, rounding.words());
+                self.problems.push(Severity::Warning, &self.target, format!("model {model}: {words}: {suffering}"));
             }
         }
     }
 }
 
-/// Bits of the integers of a type; 0 for others.
-const fn integer_bits(feature_type: FeatureType) -> u32 {
-    match feature_type.scalar() {
-        ScalarType::Int32 | ScalarType::Date => 31,
-        ScalarType::Int64 | ScalarType::Timestamp => 63,
-        ScalarType::Bool | ScalarType::Float32 | ScalarType::Float64 | ScalarType::String | ScalarType::Bytes => 0,
-    }
+/// What a value may lose on its way into a tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rounding {
+    WholeToFloat32,
+    WholeToFloat64,
+    Float64ToFloat32,
 }
 
-fn is_packed(input: &Tensor) -> bool {
-    input.element == Element::Float32 && matches!(input.dims.as_slice(), [_, width] if *width != Some(1))
-}
+impl Rounding {
+    const ALL: [Self; 3] = [Self::WholeToFloat32, Self::WholeToFloat64, Self::Float64ToFloat32];
 
-fn dims(input: &Tensor) -> String {
-    let dims = input.dims.iter().map(|dim| dim.map_or_else(|| "?".to_owned(), |dim| dim.to_string()));
-    format!("[{}]", dims.collect::<Vec<_>>().join(", "))
-}
-
-/// Why a name is no column.
-enum Unfound {
-    Unknown,
-    /// The columns that it could be.
-    Ambiguous(String),
-}
-
-/// The column of this name, or the one feature that has it as its short name.
-fn find(columns: &[Column], name: &str) -> Result<usize, Unfound> {
-    if let Some(index) = columns.iter().position(|column| column.name == name) {
-        return Ok(index);
-    }
-    let short = columns.iter().enumerate().filter(|(_, column)| column.short.as_deref() == Some(name));
-    let short = short.collect::<Vec<_>>();
-    match short.as_slice() {
-        [] => Err(Unfound::Unknown),
-        [(index, _)] => Ok(*index),
-        many => {
-            Err(Unfound::Ambiguous(many.iter().map(|(_, column)| column.name.as_str()).collect::<Vec<_>>().join(", ")))
+    const fn words(self) -> &'static str {
+        match self {
+            Self::WholeToFloat32 => "whole numbers beyond 16777216 are rounded to float32",
+            Self::WholeToFloat64 => "whole numbers beyond 9007199254740992 are rounded to float64",
+            Self::Float64ToFloat32 => "values are rounded to float32",
         }
     }
 }
 
-/// Whether values of a type can become elements.
-fn accepts(element: &Element, feature_type: FeatureType) -> bool {
-    let FeatureType::Scalar(scalar) = feature_type else { return false };
-    match element {
-        Element::Float32 | Element::Float64 => !matches!(scalar, ScalarType::String | ScalarType::Bytes),
-        Element::Int64 => matches!(
-            scalar,
-            ScalarType::Bool | ScalarType::Int32 | ScalarType::Int64 | ScalarType::Timestamp | ScalarType::Date
-        ),
-        Element::Int32 => matches!(scalar, ScalarType::Bool | ScalarType::Int32 | ScalarType::Date),
-        Element::Bool => matches!(scalar, ScalarType::Bool),
-        Element::String => matches!(scalar, ScalarType::String),
-        Element::Other(_) => false,
+/// Whether and how values of a feature type go into a tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FitsAs {
+    Exact,
+    Rounded(Rounding),
+    No(&'static str),
+}
+
+const CAST: &str = "cast it in the view's SQL, or export the model with another input type";
+const NO_LISTS: &str = "lists cannot be fed to a model; choose elements in the view's SQL";
+const NO_BYTES: &str = "bytes cannot be fed to a model";
+const NOT_FED: &str = "no feature can become it; export the model with another input type";
+
+/// Dates are days and timestamps microseconds since 1970; bools are 0 and 1.
+const fn fit(feature_type: FeatureType, element: &Element) -> FitsAs {
+    use ScalarType as From;
+    let FeatureType::Scalar(scalar) = feature_type else { return FitsAs::No(NO_LISTS) };
+    match (scalar, element) {
+        (From::Bytes, _) => FitsAs::No(NO_BYTES),
+        (_, Element::Other(_)) => FitsAs::No(NOT_FED),
+        (From::Float32, Element::Float32 | Element::Float64) | (From::Float64, Element::Float64) => FitsAs::Exact,
+        (From::Float64, Element::Float32) => FitsAs::Rounded(Rounding::Float64ToFloat32),
+        (From::Int32 | From::Date, Element::Int32 | Element::Int64 | Element::Float64) => FitsAs::Exact,
+        (From::Int64 | From::Timestamp, Element::Int64) => FitsAs::Exact,
+        (From::Int32 | From::Date | From::Int64 | From::Timestamp, Element::Float32) => {
+            FitsAs::Rounded(Rounding::WholeToFloat32)
+        }
+        (From::Int64 | From::Timestamp, Element::Float64) => FitsAs::Rounded(Rounding::WholeToFloat64),
+        (From::Bool, Element::Bool | Element::Int32 | Element::Int64 | Element::Float32 | Element::Float64) => {
+            FitsAs::Exact
+        }
+        (From::String, Element::String) => FitsAs::Exact,
+        _ => FitsAs::No(CAST),
     }
 }

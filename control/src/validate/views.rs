@@ -6,11 +6,7 @@ use tidegate_catalog::{
     definitions::{FeatureView, ViewQuery},
 };
 
-use super::{
-    Problems, Severity,
-    functions::{volatile, volatile_calls},
-    suggestion,
-};
+use super::{Problems, Severity, functions::volatile_calls, suggestion};
 use crate::{
     Facts, Kind, Target,
     facts::{Fact, PlannedView},
@@ -37,8 +33,8 @@ pub(super) fn check(definitions: &Definitions, view: &FeatureView, facts: &Facts
         return;
     }
     let Some(planned) = problems.gathered(facts.views.get(&view.name), &query, "its columns") else { return };
-    for function in planned.functions.iter().filter_map(|name| volatile(name)) {
-        if !calls.iter().any(|call| call.function == function) {
+    for function in &planned.volatile {
+        if !calls.iter().any(|call| call.function.eq_ignore_ascii_case(function)) {
             problems.push(Severity::Error, &query, refused(function));
         }
     }
