@@ -11,6 +11,7 @@ use crate::{
     catalog_follower::FollowState,
     config::GatewayConfig,
     ids::Ids,
+    log_limit::LogLimit,
     metrics::{GatewayMetrics, MetricsPage},
     record::PredictionSink,
     refusal::Refusal,
@@ -30,6 +31,21 @@ pub(crate) struct App {
     pub(crate) sink: Arc<dyn PredictionSink>,
     pub(crate) in_flight: Semaphore,
     pub(crate) as_of: Option<Micros>,
+    pub(crate) limits: LogLimits,
+}
+
+/// The warnings that an outage would repeat with every call.
+#[derive(Debug)]
+pub(crate) struct LogLimits {
+    pub(crate) failed_calls: LogLimit,
+    pub(crate) store: LogLimit,
+    pub(crate) foreign_cells: LogLimit,
+}
+
+impl LogLimits {
+    pub(crate) const fn new() -> Self {
+        Self { failed_calls: LogLimit::new(), store: LogLimit::new(), foreign_cells: LogLimit::new() }
+    }
 }
 
 impl App {

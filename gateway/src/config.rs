@@ -29,7 +29,7 @@ pub struct GatewayConfig {
     pub client_timeout: Duration,
     /// How long a connection may be idle between two requests.
     pub idle_timeout: Duration,
-    /// Longest request head in bytes.
+    /// Longest request head in bytes; the connection reads in steps, so up to twice as much may pass.
     pub max_head_bytes: usize,
     /// How long `run` waits for the requests in flight once it is told to stop.
     pub drain_timeout: Duration,
@@ -59,7 +59,7 @@ impl GatewayConfig {
             max_deadline: Duration::from_secs(10),
             client_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
-            max_head_bytes: 16 * 1024,
+            max_head_bytes: 64 * 1024,
             drain_timeout: Duration::from_secs(20),
             max_clock_skew: Duration::from_secs(2),
         }

@@ -8,7 +8,7 @@ use tidegate_store::AnyStore;
 use tokio::{net::TcpListener, sync::Semaphore};
 
 use crate::{
-    app::App,
+    app::{App, LogLimits},
     catalog_follower::{CatalogFollower, FollowState},
     config::{Exposure, GatewayConfig},
     feed::SnapshotFeed,
@@ -99,6 +99,7 @@ impl Gateway {
             store: parts.store,
             sink: parts.sink,
             as_of: parts.as_of,
+            limits: LogLimits::new(),
             config,
         });
         let mut follower = CatalogFollower::new(Arc::clone(&app), parts.feed, parts.models);

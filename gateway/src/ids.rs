@@ -39,8 +39,17 @@ impl CallId {
     }
 
     /// The request id where the caller brought none.
-    pub(crate) fn request(self) -> String {
-        format!("{:016x}{:016x}", self.process, mixed(self.call.wrapping_sub(self.process)))
+    /// # Cost
+    /// No allocation.
+    pub(crate) fn request(self) -> [u8; 32] {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let id = (u128::from(self.process) << 64) | u128::from(mixed(self.call.wrapping_sub(self.process)));
+        let mut text = [b'0'; 32];
+        for (shift, digit) in (0..32_u32).rev().zip(&mut text) {
+            let nibble = (id >> (shift * 4)) & 0xf;
+            *digit = DIGITS.get(nibble as usize).copied().unwrap_or(b'0');
+        }
+        text
     }
 }
 

@@ -45,7 +45,7 @@ impl RowKeys {
     /// # Errors
     /// A value of another type than its column: the request cannot be read. A null or over-long key fails its row alone.
     /// # Cost
-    /// Two allocations; the keys' bytes go into `buffer` and their list into `read`, which their owner reuses.
+    /// Four allocations whatever the number of rows; the keys' bytes go into `buffer` and their list into `read`, which their owner reuses.
     pub(crate) fn encode(
         plan: &LookupPlan,
         bound: &Bound<'_>,
@@ -56,10 +56,10 @@ impl RowKeys {
         read.clear();
         let mut encoded = Self::default();
         encoded.slots.reserve_exact(rows);
-        let mut keys = Vec::with_capacity(plan.groups.len());
+        let (mut keys, mut parts) = (Vec::with_capacity(plan.groups.len()), Vec::new());
         for row in 0..rows {
             keys.clear();
-            match row_keys(plan, bound, row, form, (&mut keys, buffer))? {
+            match row_keys(plan, bound, row, form, (&mut keys, &mut parts, buffer))? {
                 Ok(()) => {
                     for (key, group) in keys.drain(..).zip(&plan.groups) {
                         read.push(key, &group.fields);
@@ -79,14 +79,13 @@ impl RowKeys {
 }
 
 /// One key per group of the plan; a row keeps all of its keys or none.
-fn row_keys(
+fn row_keys<'r>(
     plan: &LookupPlan,
-    bound: &Bound<'_>,
+    bound: &Bound<'r>,
     row: usize,
     form: KeyForm,
-    (keys, buffer): (&mut Vec<EntityKey>, &mut BytesMut),
+    (keys, parts, buffer): (&mut Vec<EntityKey>, &mut Vec<Typed<'r>>, &mut BytesMut),
 ) -> Result<Result<(), KeyFailure>, ColumnError> {
-    let mut parts = Vec::new();
     for group in &plan.groups {
         parts.clear();
         for &at in &group.parts {

@@ -31,6 +31,7 @@ mod http;
 mod ids;
 mod keys;
 mod last_good;
+mod log_limit;
 mod metrics;
 mod models;
 mod plan;

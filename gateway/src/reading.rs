@@ -69,7 +69,9 @@ pub(crate) fn judge<'c>(
                     let expected = serving.check.of(key);
                     CellState::judge(bytes, &serving.layout, cell.view.ttl, expected, now).unwrap_or_else(|error| {
                         app.metrics.foreign_cells.increment(1);
-                        tracing::warn!(view = cell.view.name, %error, "a cell holds no row of its own");
+                        if let Some(held_back) = app.limits.foreign_cells.allow(app.clock.monotonic()) {
+                            tracing::warn!(view = cell.view.name, %error, held_back, "a cell holds no row of its own");
+                        }
                         CellState::Failed
                     })
                 }

@@ -49,6 +49,8 @@ pub(crate) struct LoadFrom {
 pub(crate) enum LoadError {
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    #[error("the process is stopping")]
+    Stopping,
     #[error("feature service {service:?}: {source}")]
     Service { service: String, source: PlanError },
     #[error("endpoint {endpoint:?}: {source}")]
@@ -67,9 +69,15 @@ impl Served {
         from: &LoadFrom,
         previous: Option<&Self>,
     ) -> Result<Self, LoadError> {
-        let snapshot = Snapshot::from_bytes(bytes)?;
-        let views = Views::compile(&snapshot);
-        let services = Self::services(&snapshot, &views)?;
+        let read = bytes.clone();
+        let compiled = tokio::task::spawn_blocking(move || {
+            let snapshot = Snapshot::from_bytes(&read)?;
+            let views = Views::compile(&snapshot);
+            let services = Self::services(&snapshot, &views)?;
+            Ok::<_, LoadError>((snapshot, views, services))
+        });
+        // a large catalog takes milliseconds: not on the threads that answer
+        let (snapshot, views, services) = compiled.await.map_err(|_| LoadError::Stopping)??;
         let mut endpoints = HashMap::new();
         for (index, (name, endpoint)) in snapshot.definitions.endpoints.iter().enumerate() {
             let failed = |source| LoadError::Endpoint { endpoint: name.clone(), source };

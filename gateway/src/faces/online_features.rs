@@ -56,7 +56,12 @@ pub(crate) async fn answer(app: &App, call: &Call, body: &[u8], scratch: &mut Sc
         return Err(Refusal::Row { code: failure.code, message });
     }
     let mut timings = Timings { parse: watch.lap(), ..Timings::default() };
-    reading::read(app, &context, read, cells).await.map_err(|error| reading::refusal(&error))?;
+    reading::read(app, &context, read, cells).await.map_err(|error| {
+        if let Some(held_back) = app.limits.store.allow(app.clock.monotonic()) {
+            tracing::warn!(request_id = &*context.request_id, %error, held_back, "the store did not answer");
+        }
+        reading::refusal(&error)
+    })?;
     let answers = reading::judge(app, &plan.lookup, read, cells, app.clock.event_now());
     if let Some(code) = answers.failed {
         let message = "the online store did not answer for every key".to_owned();

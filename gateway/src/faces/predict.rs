@@ -59,7 +59,9 @@ pub(crate) async fn answer(
     let answers = match reading::read(app, &context, read, cells).await {
         Ok(()) => reading::judge(app, lookup, read, cells, now),
         Err(error) => {
-            tracing::warn!(request_id = &*context.request_id, %error, "the store did not answer");
+            if let Some(held_back) = app.limits.store.allow(app.clock.monotonic()) {
+                tracing::warn!(request_id = &*context.request_id, %error, held_back, "the store did not answer");
+            }
             reading::unanswered(lookup, keys.live, now, &error)
         }
     };

@@ -85,10 +85,11 @@ impl Connection {
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
         let arrived = self.app.clock.monotonic();
         let id = self.app.ids.call();
-        let request_id = request_id(request.headers(), id);
-        let path = request.uri().path();
-        let (route, segment) = match route::find(request.method(), path) {
-            Match::Route(route, segment) => (route, segment.to_owned()),
+        let (head, body) = request.into_parts();
+        let request_id = request_id(&head.headers, id);
+        let path = head.uri.path();
+        let (route, segment) = match route::find(&head.method, path) {
+            Match::Route(route, segment) => (route, segment),
             Match::OtherMethod(allow) => {
                 let refusal = Refusal::MethodNotAllowed { allow };
                 return Ok(refused(&refusal, refusal.http(), &request_id));
@@ -98,14 +99,14 @@ impl Connection {
                 return Ok(refused(&refusal, refusal.http(), &request_id));
             }
         };
-        let trace = request.headers().get(TRACEPARENT).and_then(|value| trace::parse(value.as_bytes()));
+        let trace = head.headers.get(TRACEPARENT).and_then(|value| trace::parse(value.as_bytes()));
         let call = Call { id, request_id, principal: Principal::Local, arrived, budget: None, trace };
-        let (request_id, answered) = self.routed(route, &segment, call, request).await;
+        let (request_id, answered) = self.routed((route, segment), call, &head.headers, body).await;
         self.app.metrics.count(route, answered.as_ref().err().map(Refusal::code));
         Ok(match answered {
             Ok(reply) => reply.into_response(request_id),
             Err(refusal) => {
-                logged(&refusal, route, &request_id);
+                logged(&self.app, &refusal, route, &request_id);
                 let feast = route.handler == Handler::OnlineFeatures;
                 refused(&refusal, if feast { refusal.feast_http() } else { refusal.http() }, &request_id)
             }
@@ -114,23 +115,25 @@ impl Connection {
 
     async fn routed(
         &self,
-        route: &'static Route,
-        segment: &str,
+        (route, segment): (&'static Route, &str),
         mut call: Call,
-        request: Request<Incoming>,
+        headers: &HeaderMap,
+        body: Incoming,
     ) -> (HeaderValue, Result<Reply, Refusal>) {
         let app = &*self.app;
         if !permitted(&call.principal, route.permission) {
             return (call.request_id, Err(Refusal::NotPermitted { permission: route.permission }));
         }
         let answered = match route.handler {
-            Handler::Health | Handler::Ready | Handler::Metrics if request.body().size_hint().lower() > 0 => {
+            Handler::Health | Handler::Ready | Handler::Metrics if body.size_hint().lower() > 0 => {
                 Err(Refusal::BodyTooLarge { limit_bytes: route.body_limit })
             }
             Handler::Health => Ok(operations::health(app)),
             Handler::Ready => Ok(operations::ready(app).await),
             Handler::Metrics => Ok(operations::metrics(app)),
-            Handler::Predict | Handler::OnlineFeatures => self.data_call(route, segment, &mut call, request).await,
+            Handler::Predict | Handler::OnlineFeatures => {
+                self.data_call((route, segment), &mut call, headers, body).await
+            }
         };
         (call.request_id, answered)
     }
@@ -138,26 +141,26 @@ impl Connection {
     /// A call of the data plane: within the bound on calls in flight, with a body.
     async fn data_call(
         &self,
-        route: &'static Route,
-        segment: &str,
+        (route, segment): (&'static Route, &str),
         call: &mut Call,
-        request: Request<Incoming>,
+        headers: &HeaderMap,
+        body: Incoming,
     ) -> Result<Reply, Refusal> {
         let app = &*self.app;
         let head = app.admit().and_then(|room| {
-            call.budget = deadline_header(request.headers())?;
-            require_json(request.headers())?;
+            call.budget = deadline_header(headers)?;
+            require_json(headers)?;
             Ok(room)
         });
         let _room = match head {
             Ok(room) => room,
             Err(refusal) => {
-                body::drain(request.into_body(), app.config.client_timeout).await;
+                body::drain(body, app.config.client_timeout).await;
                 return Err(refusal);
             }
         };
         let _counted = InFlight::enter(app);
-        let body = body::read(request.into_body(), route.body_limit, app.config.client_timeout).await?;
+        let body = body::read(body, route.body_limit, app.config.client_timeout).await?;
         let mut scratch = std::mem::take(&mut *self.scratch.lock().unwrap_or_else(PoisonError::into_inner));
         let answered = match route.handler {
             Handler::OnlineFeatures => online_features::answer(app, call, &body, &mut scratch).await,
@@ -187,7 +190,7 @@ fn request_id(headers: &HeaderMap, id: CallId) -> HeaderValue {
     };
     match headers.get(REQUEST_ID).filter(usable) {
         Some(value) => value.clone(),
-        None => HeaderValue::try_from(id.request()).unwrap_or(HeaderValue::from_static("0")),
+        None => HeaderValue::from_bytes(&id.request()).unwrap_or(HeaderValue::from_static("0")),
     }
 }
 
@@ -213,11 +216,15 @@ fn require_json(headers: &HeaderMap) -> Result<(), Refusal> {
     Err(Refusal::NotJson { found: text.chars().take(64).collect() })
 }
 
-fn logged(refusal: &Refusal, route: &Route, request_id: &HeaderValue) {
+fn logged(app: &App, refusal: &Refusal, route: &Route, request_id: &HeaderValue) {
     let code = refusal.code();
     let id = request_id.to_str().unwrap_or("");
     match status::wire(code).fault {
-        Fault::Ours => tracing::warn!(request_id = id, route = route.path, %code, error = %refusal, "call failed"),
+        Fault::Ours => {
+            if let Some(held_back) = app.limits.failed_calls.allow(app.clock.monotonic()) {
+                tracing::warn!(request_id = id, route = route.path, %code, error = %refusal, held_back, "call failed");
+            }
+        }
         Fault::Caller => tracing::debug!(request_id = id, route = route.path, %code, error = %refusal, "call refused"),
     }
 }

@@ -46,7 +46,7 @@ async fn a_body_over_its_limit_is_413_whether_declared_or_found_out() {
 async fn a_head_over_its_limit_is_431() {
     let sandbox = Sandbox::start().await;
     let mut client = Client::connect(sandbox.addr).await;
-    let huge = format!("x-filler: {}", "x".repeat(100 * 1024));
+    let huge = format!("x-filler: {}", "x".repeat(300 * 1024));
     let answer = client.send("GET", "/health", &[&huge], b"").await;
     assert_eq!(answer.status, 431);
 }
