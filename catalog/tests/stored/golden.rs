@@ -48,7 +48,8 @@ fn shown(title: &str, layout: &RowLayout, bytes: &[u8]) -> String {
         let fixed = layout.types().map(FeatureType::slot_bytes).sum::<usize>();
         writeln!(text, "nulls {}", hex(&rest[..nulls])).unwrap();
         writeln!(text, "fixed {}", hex(&rest[nulls..nulls + fixed])).unwrap();
-        writeln!(text, "variable {}", hex(&rest[nulls + fixed..])).unwrap();
+        let variable = hex(&rest[nulls + fixed..]);
+        writeln!(text, "variable {}", if variable.is_empty() { "-" } else { &variable }).unwrap();
     }
     text
 }
