@@ -88,9 +88,10 @@ pub(crate) struct Parts {
 
 impl ModelHandle {
     /// Makes the model's sessions, each on the thread that will own it, and warms every batch size (1, 2, 4, ... up to
-    /// `max_batch_size`) before it answers. `plan` comes from the file's signature.
+    /// `max_batch_size`) before it answers. `plan` comes from the file's signature. Dropping the future gives the start
+    /// up: each thread ends when its session has been made.
     /// # Errors
-    /// [`ModelError`] if a session cannot be made or its warm-up run fails; no thread is left behind.
+    /// [`ModelError`] if a session cannot be made or its warm-up run fails; the other threads end by themselves.
     pub async fn start(
         file: &ModelFile,
         plan: &InputPlan,
@@ -211,7 +212,8 @@ impl ModelHandle {
         *self.shared.ready.borrow() > 0 && self.shared.queue.load().is_some()
     }
 
-    /// Takes no more batches, answers those that it has taken, and ends the threads.
+    /// Takes no more batches, answers those that it has taken, and ends the threads. Dropping the future leaves only the
+    /// waiting out; calling it again waits again.
     pub async fn shutdown(&self) {
         self.shared.queue.store(None);
         let mut running = self.shared.running.clone();

@@ -246,7 +246,7 @@ fn a_damaged_model_file_does_no_more_than_be_refused() {
 /// The content hash covers one file; and a path out of the folder would read what it likes.
 #[test]
 fn a_model_that_keeps_tensors_in_other_files_is_refused() {
-    for name in ["external_inside", "external_escape", "external_absolute"] {
+    for name in ["external_inside", "external_escape", "external_sibling", "external_absolute"] {
         let refused = open(name).unwrap_err();
         assert!(matches!(refused, ModelError::ExternalData { .. }), "{name}: {refused}");
     }

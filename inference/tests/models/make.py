@@ -94,8 +94,10 @@ save("row_lost", [node("ReduceSum", ["x"], ["y"], keepdims=1)], [value("x", F32,
 # an element type that is not served
 save("uint8", [node("Cast", ["x"], ["y"], to=F32)], [value("x", TensorProto.UINT8, [None, 2])], [value("y", F32, [None, 2])])
 
-# weights in another file: beside the model (it is there: make.py), outside its folder, at an absolute path
-for name, location in [("inside", "make.py"), ("escape", "../onnx.rs"), ("absolute", "/etc/hostname")]:
+# weights in another file that is there: beside the model; two ways up, whether counted from the model's folder or from
+# the model file as if it were a folder; at an absolute path
+for name, location in [("inside", "make.py"), ("escape", "../onnx.rs"), ("sibling", "../make.py"),
+                       ("absolute", "/etc/passwd")]:
     weights = TensorProto(name="w", data_type=F32, dims=[4, 1], data_location=TensorProto.EXTERNAL)
     for key, text in [("location", location), ("offset", "0"), ("length", "16")]:
         weights.external_data.add(key=key, value=text)
