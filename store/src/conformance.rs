@@ -239,6 +239,8 @@ pub async fn marks_only_rise(store: &impl OnlineStore) {
     let raised = store.raise_marks(&second, NEVER).await.unwrap();
     assert_eq!(raised, StoreMarks { version: 4, key_set: 9, ..first });
     assert_eq!(store.marks(NEVER).await.unwrap(), raised);
+    let nameless = StoreMarks { registry_id: None, field: 201, ..raised.clone() };
+    assert_eq!(store.raise_marks(&nameless, NEVER).await.unwrap(), StoreMarks { field: 201, ..raised });
 }
 
 /// Another registry, or an older one, is refused with the way out, and changes nothing; `adopt` takes the store over.

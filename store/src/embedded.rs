@@ -1,6 +1,6 @@
 //! The embedded store: one redb file in the state folder, owned by this process.
 //!
-//! Reads run inline: a few microseconds from a memory-mapped-like cache, never behind a writer (the engine is multi-version).
+//! Reads run inline, in slices that let other tasks run: a few microseconds from a memory-mapped-like cache, never behind a writer (the engine is multi-version).
 //! Writes go to one named thread, one transaction a batch, so compare-and-put needs no lock. A batch is acknowledged after
 //! its commit: it then survives the death of the process ([`Durability::Process`]: the pages are the kernel's) or of the
 //! machine ([`Durability::Power`]: synced). Choice and figures: docs/adr, "the embedded store is redb".
@@ -9,13 +9,13 @@ mod engine;
 mod page_cache;
 mod writer;
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use tidegate_catalog::{Clock, Deadline, EntityKey};
 
 use crate::{Cells, Error, OnlineStore, Put, PutOutcome, ReadPlan, ScanCursor, ScanPage, StoreMarks};
 use engine::Engine;
-use writer::{Job, Writer};
+use writer::{Answer, Job, Writer};
 
 /// What an acknowledged write survives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,10 +64,22 @@ impl EmbeddedStore {
 
     fn in_time(&self, deadline: Deadline) -> Result<(), Error> {
         if deadline.is_over(self.clock.monotonic()) {
-            return Err(Error::Late { backend: crate::BackendKind::Embedded, waited_ms: 0 });
+            return Err(late(Duration::ZERO));
         }
         Ok(())
     }
+
+    /// Has the writing thread do a job. When the deadline passes first, the job is still done.
+    async fn write<T>(&self, deadline: Deadline, job: impl FnOnce(Answer<T>) -> Job) -> Result<T, Error> {
+        self.in_time(deadline)?;
+        let left = deadline.left(self.clock.monotonic());
+        tokio::time::timeout(left, self.writer.run(job)).await.unwrap_or_else(|_elapsed| Err(late(left)))
+    }
+}
+
+fn late(waited: Duration) -> Error {
+    let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+    Error::Late { backend: crate::BackendKind::Embedded, waited_ms }
 }
 
 impl OnlineStore for EmbeddedStore {
@@ -77,25 +89,22 @@ impl OnlineStore for EmbeddedStore {
         if plan.is_empty() {
             return Ok(());
         }
-        self.engine.read(plan, out).inspect_err(|_| out.clear())
+        self.engine.read(plan, || self.in_time(deadline), out).await.inspect_err(|_| out.clear())
     }
 
     async fn put(&self, rows: &[Put], deadline: Deadline) -> Result<Vec<PutOutcome>, Error> {
-        self.in_time(deadline)?;
         let rows = rows.to_vec();
-        self.writer.run(|answer| Job::Put { rows, answer }).await
+        self.write(deadline, |answer| Job::Put { rows, answer }).await
     }
 
     async fn erase(&self, keys: &[EntityKey], deadline: Deadline) -> Result<u64, Error> {
-        self.in_time(deadline)?;
         let keys = keys.to_vec();
-        self.writer.run(|answer| Job::Erase { keys, answer }).await
+        self.write(deadline, |answer| Job::Erase { keys, answer }).await
     }
 
     async fn remove(&self, rows: &[Put], deadline: Deadline) -> Result<u64, Error> {
-        self.in_time(deadline)?;
         let rows = rows.to_vec();
-        self.writer.run(|answer| Job::Remove { rows, answer }).await
+        self.write(deadline, |answer| Job::Remove { rows, answer }).await
     }
 
     async fn scan(&self, from: Option<&ScanCursor>, limit: usize, deadline: Deadline) -> Result<ScanPage, Error> {
@@ -114,18 +123,17 @@ impl OnlineStore for EmbeddedStore {
     }
 
     async fn raise_marks(&self, to: &StoreMarks, deadline: Deadline) -> Result<StoreMarks, Error> {
-        self.in_time(deadline)?;
         let to = to.clone();
-        self.writer.run(|answer| Job::RaiseMarks { to, adopt: false, answer }).await
+        self.write(deadline, |answer| Job::RaiseMarks { to, adopt: false, answer }).await
     }
 
     async fn adopt(&self, to: &StoreMarks, deadline: Deadline) -> Result<StoreMarks, Error> {
-        self.in_time(deadline)?;
         let to = to.clone();
-        self.writer.run(|answer| Job::RaiseMarks { to, adopt: true, answer }).await
+        self.write(deadline, |answer| Job::RaiseMarks { to, adopt: true, answer }).await
     }
 
     async fn ready(&self, deadline: Deadline) -> Result<(), Error> {
+        self.writer.alive()?;
         self.marks(deadline).await.map(drop)
     }
 }

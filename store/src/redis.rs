@@ -6,21 +6,20 @@
 //! loaded again by itself. Durability of an acknowledged write is the server's (its `appendonly` and `save` settings).
 
 mod address;
+mod link;
 mod scripts;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use redis::{
-    Cmd, ErrorKind, Pipeline, RedisError, Value,
-    aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig},
-};
+use redis::{Cmd, ErrorKind, Pipeline, RedisError, Value, aio::ConnectionLike};
 use tidegate_catalog::{Clock, Deadline, EntityKey, FieldNumber};
 
 use crate::{
     BackendKind, Cells, Error, OnlineStore, Put, PutOutcome, ReadPlan, ScanCursor, ScanPage, ScannedCell, StoreMarks,
 };
 use address::Address;
+use link::Link;
 use scripts::Scripts;
 
 /// How a Redis server is reached.
@@ -39,7 +38,7 @@ pub struct RedisConfig {
 /// The Redis backend. A clone shares the connection.
 #[derive(Clone)]
 pub struct RedisStore {
-    connection: ConnectionManager,
+    link: Arc<Link>,
     scripts: Arc<Scripts>,
     namespace: Arc<[u8]>,
     address: Arc<str>,
@@ -60,17 +59,11 @@ impl RedisStore {
     pub fn new(config: &RedisConfig, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let address = Address::parse(&config.url, config.password.as_deref())?;
         let shown: Arc<str> = address.shown().into();
-        let settings = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(config.timeout))
-            // the call's own limit below is the shorter one
-            .set_response_timeout(Some(config.timeout.saturating_mul(4)))
-            .set_number_of_retries(1)
-            .set_min_delay(Duration::from_millis(20));
         let refused = |error: RedisError| Error::Config { reason: error.to_string() };
         let client = redis::Client::open(address.connection_info().map_err(refused)?).map_err(refused)?;
-        let connection = ConnectionManager::new_lazy_with_config(client, settings).map_err(refused)?;
+        let link = Link::new(client, config.timeout).map_err(refused)?;
         Ok(Self {
-            connection,
+            link: Arc::new(link),
             scripts: Arc::new(Scripts::new()),
             namespace: config.namespace.as_bytes().into(),
             address: shown,
@@ -85,13 +78,20 @@ impl RedisStore {
         deadline: Deadline,
         call: impl Future<Output = Result<T, RedisError>> + Send,
     ) -> Result<T, Error> {
-        let limit = deadline.left(self.clock.monotonic()).min(self.timeout);
+        let sent = self.clock.monotonic();
+        let limit = deadline.left(sent).min(self.timeout);
         if limit.is_zero() {
             return Err(self.late(limit));
         }
         match tokio::time::timeout(limit, call).await {
-            Ok(answer) => answer.map_err(|error| self.error(&error, limit)),
-            Err(_elapsed) => Err(self.late(limit)),
+            Ok(answer) => {
+                self.link.answered();
+                answer.map_err(|error| self.error(&error, limit))
+            }
+            Err(_elapsed) => {
+                self.link.silent(sent, self.clock.monotonic());
+                Err(self.late(limit))
+            }
         }
     }
 
@@ -136,7 +136,7 @@ impl OnlineStore for RedisStore {
             pipeline.add_command(command);
             asked += 1;
         }
-        let mut connection = self.connection.clone();
+        let mut connection = self.link.connection();
         let replies = self.in_time(deadline, connection.req_packed_commands(&pipeline, 0, asked)).await?;
         let mut replies = replies.into_iter();
         for (_, fields) in plan.keys().filter(|(_, fields)| !fields.is_empty()) {
@@ -153,7 +153,7 @@ impl OnlineStore for RedisStore {
             call.key(self.stored_key(&row.key)).arg(field_name(row.field).as_slice()).arg(&*row.row);
             sent += 1;
         }
-        let mut connection = self.connection.clone();
+        let mut connection = self.link.connection();
         let answers: Vec<i64> = match sent {
             0 => Vec::new(),
             _ => self.in_time(deadline, call.invoke_async(&mut connection)).await?,
@@ -176,7 +176,7 @@ impl OnlineStore for RedisStore {
             pipeline.cmd("HLEN").arg(self.stored_key(key));
             pipeline.cmd("DEL").arg(self.stored_key(key)).ignore();
         }
-        let mut connection = self.connection.clone();
+        let mut connection = self.link.connection();
         let counts: Vec<u64> = self.in_time(deadline, pipeline.query_async(&mut connection)).await?;
         Ok(counts.iter().sum())
     }
@@ -189,13 +189,13 @@ impl OnlineStore for RedisStore {
         for row in rows {
             call.key(self.stored_key(&row.key)).arg(field_name(row.field).as_slice()).arg(&*row.row);
         }
-        let mut connection = self.connection.clone();
+        let mut connection = self.link.connection();
         self.in_time(deadline, call.invoke_async(&mut connection)).await
     }
 
     async fn scan(&self, from: Option<&ScanCursor>, limit: usize, deadline: Deadline) -> Result<ScanPage, Error> {
         let cursor = from.map_or_else(|| b"0".to_vec(), |cursor| cursor.0.to_vec());
-        let mut connection = self.connection.clone();
+        let mut connection = self.link.connection();
         let mut command = Cmd::new();
         command.arg("SCAN").arg(cursor).arg("COUNT").arg(limit.max(1)).arg("TYPE").arg("hash");
         if !self.namespace.is_empty() {
@@ -229,7 +229,7 @@ impl OnlineStore for RedisStore {
         for name in scripts::MARK_NAMES {
             command.arg(name);
         }
-        let mut connection = self.connection.clone();
+        let mut connection = self.link.connection();
         let cells: Vec<Option<Vec<u8>>> = self.in_time(deadline, command.query_async(&mut connection)).await?;
         scripts::marks(cells).ok_or_else(|| self.odd_reply("the meta cells"))
     }
@@ -243,7 +243,7 @@ impl OnlineStore for RedisStore {
     }
 
     async fn ready(&self, deadline: Deadline) -> Result<(), Error> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.link.connection();
         let call = self.scripts.put.prepare_invoke();
         let answers: Vec<i64> = self.in_time(deadline, call.invoke_async(&mut connection)).await?;
         if answers.is_empty() { Ok(()) } else { Err(self.odd_reply("an empty put")) }
@@ -257,7 +257,7 @@ impl RedisStore {
         for cell in scripts::mark_cells(to) {
             call.arg(cell);
         }
-        let mut connection = self.connection.clone();
+        let mut connection = self.link.connection();
         let cells: Vec<Option<Vec<u8>>> = self.in_time(deadline, call.invoke_async(&mut connection)).await?;
         let stored = scripts::marks(cells).ok_or_else(|| self.odd_reply("the meta cells"))?;
         // the script changes nothing when the store does not admit the writer, and answers what stands

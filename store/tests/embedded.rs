@@ -1,14 +1,20 @@
 //! The contract on the embedded store, and what only it promises.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use tempfile::TempDir;
-use tidegate_catalog::Deadline;
+use tidegate_catalog::{Deadline, FieldNumber, Monotonic};
 use tidegate_store::{
-    Durability, EmbeddedConfig, EmbeddedStore, OnlineStore,
+    Cells, Durability, EmbeddedConfig, EmbeddedStore, Error, OnlineStore, ReadPlan,
     conformance::{everything, stored},
-    testing::{TestRow, steady_clock},
+    testing::{TestRow, key, steady_clock},
 };
 
 async fn fresh() -> (EmbeddedStore, TempDir) {
@@ -40,7 +46,7 @@ async fn reopen(folder: &std::path::Path, config: &EmbeddedConfig) -> EmbeddedSt
         if let Ok(store) = EmbeddedStore::open(folder, config, steady_clock()) {
             return store;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("the file was not let go within 5 s");
 }
@@ -67,6 +73,44 @@ async fn a_folder_that_cannot_be_written_and_a_foreign_file_are_named() {
     let missing = folder.path().join("missing");
     let error = EmbeddedStore::open(&missing, &EmbeddedConfig::default(), steady_clock()).unwrap_err();
     assert!(error.to_string().contains("rows.redb"), "{error}");
+}
+
+#[tokio::test]
+async fn a_put_behind_a_busy_writer_is_late_when_its_deadline_passes() {
+    let (store, _folder) = fresh().await;
+    let row = |entity| TestRow { entity, field: 1, event: 1, created: None, value: Some(1) }.put();
+    let many = (0..100_000).map(row).collect::<Vec<_>>();
+    let busy = tokio::spawn({
+        let store = store.clone();
+        async move { store.put(&many, Deadline::NEVER).await.unwrap().len() }
+    });
+    tokio::task::yield_now().await;
+    let soon = Deadline::after(Monotonic::default(), Duration::from_millis(1));
+    let error = store.put(&[row(-1)], soon).await.unwrap_err();
+    assert!(matches!(error, Error::Late { .. }), "{error}");
+    assert_eq!(busy.await.unwrap(), 100_000);
+}
+
+#[tokio::test]
+async fn a_long_read_lets_other_tasks_run() {
+    let (store, _folder) = fresh().await;
+    let mut plan = ReadPlan::default();
+    (0..1000).for_each(|entity| plan.push(key(entity), &[FieldNumber(1)]));
+    let turns = Arc::new(AtomicU32::new(0));
+    let other = tokio::spawn({
+        let turns = Arc::clone(&turns);
+        async move {
+            loop {
+                turns.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+    let mut cells = Cells::default();
+    store.read(&plan, Deadline::NEVER, &mut cells).await.unwrap();
+    other.abort();
+    assert_eq!(cells.len(), 1000);
+    assert!(turns.load(Ordering::Relaxed) >= 10, "{turns:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

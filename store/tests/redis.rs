@@ -1,9 +1,9 @@
 //! The contract on a real Redis server, and what only it promises.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use tidegate_catalog::Deadline;
+use tidegate_catalog::{Clock, Deadline, Micros, Monotonic};
 use tidegate_store::{
     Cells, Error, OnlineStore, PutOutcome, ReadPlan, RedisConfig, RedisStore,
     conformance::stored,
@@ -78,6 +78,71 @@ async fn a_server_that_is_down_is_an_error_in_time_and_recovers_by_itself() {
     let outcome = outcome.expect("the store recovers within 5 s");
     assert!(matches!(outcome[..], [PutOutcome::Written | PutOutcome::Equal]), "{outcome:?}");
     assert_eq!(stored(&store, 1, 1).await, Some(later.put().row));
+}
+
+/// A proxy whose first connection goes silent when told, and whose later ones work.
+async fn proxy_whose_first_connection_goes_silent(place: String) -> (u16, tokio::sync::oneshot::Sender<()>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (silence, silenced) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        let mut silenced = Some(silenced);
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut server = tokio::net::TcpStream::connect(&place).await.unwrap();
+            let silenced = silenced.take();
+            tokio::spawn(async move {
+                let copied = tokio::io::copy_bidirectional(&mut client, &mut server);
+                match silenced {
+                    None => drop(copied.await),
+                    Some(silenced) => {
+                        tokio::select! { _ = copied => {}, _ = silenced => {} }
+                        std::future::pending::<()>().await;
+                    }
+                }
+            });
+        }
+    });
+    (port, silence)
+}
+
+#[tokio::test]
+async fn a_silent_peer_is_left_for_a_new_connection() {
+    let server = RedisServer::start().await;
+    let place = server.url().trim_start_matches("redis://").to_owned();
+    let (port, silence) = proxy_whose_first_connection_goes_silent(place).await;
+    let timeout = Duration::from_millis(200);
+    let url = format!("redis://127.0.0.1:{port}");
+    let config = RedisConfig { url, password: None, namespace: String::new(), timeout };
+    let store = RedisStore::new(&config, Arc::new(Ticking(tokio::time::Instant::now()))).unwrap();
+    assert_eq!(store.put(&[ROW.put()], Deadline::NEVER).await.unwrap(), [PutOutcome::Written]);
+    silence.send(()).unwrap();
+    let mut late = 0;
+    let outcome = loop {
+        match store.put(&[ROW.put()], Deadline::NEVER).await {
+            Ok(outcome) => break outcome,
+            Err(error) => assert!(matches!(error, Error::Late { .. }), "{error}"),
+        }
+        late += 1;
+        assert!(late < 20, "the silent connection was never left");
+    };
+    assert!(late > 0, "the proxy did not go silent");
+    assert_eq!(outcome, [PutOutcome::Equal]);
+}
+
+/// A clock that goes.
+#[derive(Debug)]
+struct Ticking(tokio::time::Instant);
+
+impl Clock for Ticking {
+    fn event_now(&self) -> Micros {
+        Micros::EPOCH
+    }
+    fn wall_now(&self) -> Micros {
+        Micros::EPOCH
+    }
+    fn monotonic(&self) -> Monotonic {
+        Monotonic(self.0.elapsed())
+    }
 }
 
 #[tokio::test]

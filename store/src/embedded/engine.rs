@@ -1,6 +1,12 @@
 //! The rows in redb: key = namespace, entity key, field number (u32, big-endian); value = row bytes.
 
-use std::{fmt::Display, fs::OpenOptions, os::unix::fs::OpenOptionsExt, path::Path};
+use std::{
+    fmt::Display,
+    fs::OpenOptions,
+    os::unix::fs::OpenOptionsExt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
 
 use bytes::Bytes;
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition, backends::FileBackend};
@@ -15,6 +21,9 @@ use crate::{
 const ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const FIELD_BYTES: usize = 4;
+/// How many cells a read looks up before it lets other tasks run: well under 500 us.
+const CELLS_AT_ONCE: usize = 64;
+const DAMAGED: &str = "the file is damaged (did the machine go down?); move it away and materialize again";
 
 #[derive(Debug)]
 pub(super) struct Engine {
@@ -48,10 +57,12 @@ impl Engine {
         let backend = FileBackend::new(file.doing("open rows.redb")?).doing("open rows.redb")?;
         let mut builder = Builder::new();
         builder.set_cache_size(config.cache_bytes);
-        let database = match config.durability {
+        // redb panics over some files that the machine's death left half written
+        let opened = catch_unwind(AssertUnwindSafe(|| match config.durability {
             Durability::Process => builder.create_with_backend(PageCacheFile(backend)),
             Durability::Power => builder.create_with_backend(backend),
-        };
+        }));
+        let database = opened.map_err(|_panic| unavailable("open rows.redb", &DAMAGED))?;
         let engine = Self { database: database.doing("open rows.redb")?, namespace: config.namespace.clone().into() };
         let transaction = engine.database.begin_write().doing("write")?;
         transaction.open_table(ROWS).doing("make the table")?;
@@ -60,12 +71,22 @@ impl Engine {
         Ok(engine)
     }
 
-    pub(super) fn read(&self, plan: &ReadPlan, out: &mut Cells) -> Result<(), Error> {
+    /// Looks up `plan` on the caller's thread, a few cells at a time; `in_time` ends it in between.
+    pub(super) async fn read(
+        &self,
+        plan: &ReadPlan,
+        in_time: impl Fn() -> Result<(), Error> + Send,
+        out: &mut Cells,
+    ) -> Result<(), Error> {
         let transaction = self.database.begin_read().doing("read")?;
         let rows = transaction.open_table(ROWS).doing("read")?;
         let mut stored_key = Vec::with_capacity(128);
         for (key, fields) in plan.keys() {
             for field in fields {
+                if out.len() % CELLS_AT_ONCE == CELLS_AT_ONCE - 1 {
+                    tokio::task::yield_now().await;
+                    in_time()?;
+                }
                 self.put_stored_key(key, *field, &mut stored_key);
                 match rows.get(stored_key.as_slice()).doing("read")? {
                     Some(row) => out.push_copied(row.value()),
@@ -181,7 +202,7 @@ impl Engine {
                 stored.admit(to)?;
             }
             let mut raised = stored.raised(to);
-            if adopt {
+            if adopt && to.registry_id.is_some() {
                 raised.registry_id.clone_from(&to.registry_id);
             }
             for (name, value) in mark_cells(&raised) {

@@ -1,7 +1,8 @@
 //! A redb file that is written but not synced: a commit is in the kernel's page cache, which outlives the process.
 //!
 //! redb writes a commit's pages first and its header last, and the kernel keeps the order in which one process wrote a
-//! file. So after a `kill -9` the file is as of the last commit; only the machine's death could reorder the writes.
+//! file. So after a `kill -9` the file is as of the last commit; only the machine's death could reorder the writes, and then the
+//! file may be refused at the next start.
 
 use std::io::Result;
 
@@ -32,7 +33,9 @@ impl StorageBackend for PageCacheFile {
         self.0.write(offset, data)
     }
 
+    /// Synced once: a file that was closed in order also survives the machine.
     fn close(&self) -> Result<()> {
+        self.0.sync_data()?;
         self.0.close()
     }
 }

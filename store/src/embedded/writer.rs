@@ -10,8 +10,9 @@ use crate::{Error, Put, PutOutcome, StoreMarks};
 
 /// Jobs that may wait; a caller beyond them waits for room, which holds a fast producer back.
 const QUEUE: usize = 64;
+const ENDED: &str = "the writing thread has ended";
 
-type Answer<T> = oneshot::Sender<Result<T, Error>>;
+pub(super) type Answer<T> = oneshot::Sender<Result<T, Error>>;
 
 /// One transaction's work.
 #[derive(Debug)]
@@ -40,12 +41,17 @@ impl Writer {
         Ok(Self(send))
     }
 
+    /// # Errors
+    /// When the thread has ended: it panicked.
+    pub(super) fn alive(&self) -> Result<(), Error> {
+        if self.0.is_closed() { Err(unavailable("write", &ENDED)) } else { Ok(()) }
+    }
+
     /// Sends a job and waits for its commit. A caller that goes away leaves the job to be done.
     pub(super) async fn run<T>(&self, job: impl FnOnce(Answer<T>) -> Job) -> Result<T, Error> {
         let (answer, answered) = oneshot::channel();
-        let closed = |_| unavailable("write", &"the writing thread has ended");
-        self.0.send(job(answer)).await.map_err(|_| unavailable("write", &"the writing thread has ended"))?;
-        answered.await.map_err(closed)?
+        self.0.send(job(answer)).await.map_err(|_| unavailable("write", &ENDED))?;
+        answered.await.map_err(|_| unavailable("write", &ENDED))?
     }
 }
 

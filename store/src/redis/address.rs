@@ -79,8 +79,11 @@ fn percent_decoded(text: &str) -> String {
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
-        let code = bytes.get(at + 1..at + 3).and_then(|digits| std::str::from_utf8(digits).ok());
-        match code.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+        let code = bytes.get(at + 1..at + 3).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+        match code
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok())
+        {
             Some(value) if *byte == b'%' => {
                 decoded.push(value);
                 at += 3;
@@ -108,6 +111,7 @@ mod tests {
         let expected = Some("p@s#s%w$rd/x".to_owned());
         assert_eq!(parts("redis://:p@s#s%w$rd/x@h:1/2"), ("h".to_owned(), 1, 2, None, expected.clone()));
         assert_eq!(parts("redis://u:p%40s%23s%25w%24rd%2Fx@h").4, expected);
+        assert_eq!(parts("redis://:a%+1b@h").3.or(parts("redis://:a%+1b@h").4).as_deref(), Some("a%+1b"));
         assert_eq!(Address::parse("redis://:a@h", Some("%41")).unwrap().password.as_deref(), Some("%41"));
     }
 

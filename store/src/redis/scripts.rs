@@ -66,9 +66,9 @@ local names = {'registry_id', 'version', 'project', 'key_set', 'field', 'event_c
 local adopt, id = ARGV[1] == '1', ARGV[2]
 local stored = redis.call('HMGET', KEYS[1], unpack(names))
 local admitted = adopt
-  or ((not stored[1] or stored[1] == id) and not (stored[2] and greater(stored[2], ARGV[3])))
+  or ((not stored[1] or id == '' or stored[1] == id) and not (stored[2] and greater(stored[2], ARGV[3])))
 if admitted then
-  if adopt or not stored[1] then redis.call('HSET', KEYS[1], names[1], id) end
+  if id ~= '' and (adopt or not stored[1]) then redis.call('HSET', KEYS[1], names[1], id) end
   for i = 2, 6 do
     local new = ARGV[i + 1]
     if not stored[i] or greater(new, stored[i]) then redis.call('HSET', KEYS[1], names[i], new) end
