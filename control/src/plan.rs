@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use tidegate_catalog::{
     Definitions, Snapshot,
-    definitions::{FeatureService, FeatureView},
+    definitions::{FeatureService, FeatureView, ServiceFeature},
 };
 
 pub use self::breaking::BreakingChange;
@@ -123,7 +123,7 @@ pub enum GenerationAction {
 pub struct GrownStar {
     /// The service.
     pub service: String,
-    /// The reference as written.
+    /// The reference, `alias:*`.
     pub star: String,
     /// The features that it did not stand for before, as `alias:feature`.
     pub features: Vec<String>,
@@ -238,26 +238,25 @@ fn grown_stars(held: &Definitions, next: &Definitions) -> Vec<GrownStar> {
     let mut grown = Vec::new();
     for service in next.services.values() {
         let Some(before) = held.services.get(&service.name) else { continue };
-        for star in service.stars.iter().filter(|star| before.stars.contains(star)) {
-            let had = star_features(before, star);
-            let mut features = star_features(service, star);
+        for alias in service.stars.iter().filter(|alias| before.stars.contains(alias)) {
+            let had = star_features(before, alias);
+            let mut features = star_features(service, alias);
             features.retain(|feature| !had.contains(feature));
             if !features.is_empty() {
-                grown.push(grown_star(next, service, star, features));
+                grown.push(grown_star(next, service, alias, features));
             }
         }
     }
     grown
 }
 
-/// The references that a star (`alias:*`, or the bare alias) stands for.
-fn star_features(service: &FeatureService, star: &str) -> Vec<String> {
-    let alias = star.strip_suffix(":*").unwrap_or(star);
+/// The references that the star on `alias` stands for.
+fn star_features(service: &FeatureService, alias: &str) -> Vec<String> {
     let features = service.features.iter().filter(|feature| feature.alias == alias);
-    features.map(tidegate_catalog::definitions::ServiceFeature::reference).collect()
+    features.map(ServiceFeature::reference).collect()
 }
 
-fn grown_star(next: &Definitions, service: &FeatureService, star: &str, features: Vec<String>) -> GrownStar {
+fn grown_star(next: &Definitions, service: &FeatureService, alias: &str, features: Vec<String>) -> GrownStar {
     let mut endpoints = Vec::new();
     let mut models = BTreeSet::new();
     for endpoint in next.endpoints.values() {
@@ -270,7 +269,7 @@ fn grown_star(next: &Definitions, service: &FeatureService, star: &str, features
     }
     GrownStar {
         service: service.name.clone(),
-        star: star.to_owned(),
+        star: format!("{alias}:*"),
         features,
         endpoints,
         models: models.into_iter().collect(),

@@ -25,6 +25,8 @@ use crate::Error;
 
 /// How long a writer waits for another process's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Takes the write lock at once, not at the first write.
+const BEGIN: &str = "BEGIN IMMEDIATE";
 /// One writer, and readers beside it.
 const CONNECTIONS: u32 = 4;
 
@@ -47,11 +49,8 @@ impl Storage {
             .busy_timeout(BUSY_TIMEOUT);
         let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(BUSY_TIMEOUT * 2);
         let pool = pool.connect_with(options).await.map_err(|source| failed(path, source))?;
-        let storage = Self { pool, path: path.to_owned() };
-        let mut write = storage.write().await?;
-        schema::bring_up_to_date(&mut write, path).await?;
-        storage.commit(write).await?;
-        Ok(storage)
+        prepare(&pool).await.map_err(|refused| refused.of(path))?;
+        Ok(Self { pool, path: path.to_owned() })
     }
 
     /// A connection to read with.
@@ -61,7 +60,7 @@ impl Storage {
 
     /// A transaction that holds the write lock from its first moment; dropped without a commit it never was.
     pub(crate) async fn write(&self) -> Result<Transaction<'static, Sqlite>, Error> {
-        self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(|source| self.failed(source))
+        self.pool.begin_with(BEGIN).await.map_err(|source| self.failed(source))
     }
 
     /// Makes a transaction's changes last.
@@ -82,6 +81,40 @@ impl Storage {
     /// The error for a stored value that this code does not write.
     pub(crate) fn damaged(&self, what: impl Into<String>) -> Error {
         Error::Damaged { path: self.path.clone(), what: what.into() }
+    }
+}
+
+async fn prepare(pool: &SqlitePool) -> Result<(), Refused> {
+    let mut write = pool.begin_with(BEGIN).await?;
+    schema::bring_up_to_date(&mut write).await?;
+    Ok(write.commit().await?)
+}
+
+/// Why a file's schema cannot be used.
+#[derive(Debug)]
+enum Refused {
+    /// It is of this newer version.
+    Newer(i64),
+    /// Its tables are not ours.
+    Foreign,
+    Database(sqlx::Error),
+}
+
+impl From<sqlx::Error> for Refused {
+    fn from(source: sqlx::Error) -> Self {
+        Self::Database(source)
+    }
+}
+
+impl Refused {
+    fn of(self, path: &Path) -> Error {
+        match self {
+            Self::Newer(found) => Error::Newer { path: path.to_owned(), found, known: schema::VERSION },
+            Self::Foreign => {
+                Error::NotARegistry { path: path.to_owned(), found: "an SQLite database of something else" }
+            }
+            Self::Database(source) => failed(path, source),
+        }
     }
 }
 

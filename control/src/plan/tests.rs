@@ -4,7 +4,7 @@ use tidegate_catalog::{
     FeatureType, FieldNumber, Generation, GenerationState, KeySetNumber, Micros, ProjectNumber, ScalarType, Ttl,
     definitions::{
         DataSource, DefaultValue, Described, Endpoint, Entity, Feature, JoinKey, KeyType, MissingRule, ModelRef,
-        ParquetSource, RequestField, ServiceFeature, Variant, ViewQuery,
+        ParquetSource, RequestField, Variant, ViewQuery,
     },
 };
 
@@ -42,7 +42,7 @@ fn project() -> Definitions {
         name: "arrival".to_owned(),
         request: vec![RequestField { name: "hour".to_owned(), feature_type: FeatureType::Scalar(ScalarType::Int32) }],
         features: vec![chosen("delay", "mean"), chosen("delay", "late")],
-        stars: vec!["delay:*".to_owned()],
+        stars: vec!["delay".to_owned()],
         described: Described::default(),
     };
     let model = ModelRef {

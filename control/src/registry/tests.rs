@@ -173,6 +173,25 @@ async fn two_registries_have_two_ids() {
     assert_ne!(one.registry.id().await.unwrap(), other.registry.id().await.unwrap());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn many_may_open_a_new_registry_at_once_and_find_one_id() {
+    let folder = TempDir::new().unwrap();
+    let clock = Arc::new(ManualClock::at(Micros(0)));
+    async fn open_one(file: std::path::PathBuf, clock: Arc<ManualClock>) -> String {
+        Registry::open(&file, clock).await.unwrap().id().await.unwrap()
+    }
+    let file = folder.path().join("registry.db");
+    let mut opening = Vec::new();
+    for _ in 0..8 {
+        opening.push(tokio::spawn(open_one(file.clone(), Arc::clone(&clock))));
+    }
+    let mut ids = std::collections::BTreeSet::new();
+    for opened in opening {
+        ids.insert(opened.await.unwrap());
+    }
+    assert_eq!(ids.len(), 1);
+}
+
 #[tokio::test]
 async fn applying_the_same_again_publishes_nothing() {
     let bench = bench().await;
@@ -404,7 +423,7 @@ async fn the_ledger_keeps_what_a_run_was_and_did() {
     bench.clock.advance(Duration::from_secs(5));
     let entered = bench.registry.finish_run(run, &acknowledged("c")).await.unwrap();
     let listed = bench.registry.runs(&RunFilter::default()).await.unwrap();
-    assert_eq!(listed, [entered.clone()]);
+    assert_eq!(listed, std::slice::from_ref(&entered));
     assert_eq!((entered.id, entered.state, entered.start.interval), (RunId(1), RunState::Acknowledged, start.interval));
     assert_eq!(entered.start.sources, [file("a.parquet"), file("b.parquet")], "in one order");
     assert_eq!(entered.ended_at.unwrap().0 - entered.started_at.0, 5_000_000);
@@ -575,4 +594,26 @@ async fn a_write_that_is_not_committed_never_was() {
     meta::set(&mut write, meta::FIELD, "77").await.unwrap();
     drop(write);
     assert_eq!(bench.registry.marks().await.unwrap().field, 1);
+}
+
+#[tokio::test]
+async fn every_call_can_be_spawned() {
+    fn sent<T>(future: impl Future<Output = T> + Send) -> impl Future<Output = T> + Send {
+        future
+    }
+    let bench = bench().await;
+    let (registry, definitions) = (&bench.registry, project(&[("a", &["x"])]));
+    let plan = bench.plan(&definitions).await;
+    sent(registry.apply(&plan, &definitions, Breaking::Refused)).await.unwrap();
+    let start = bench.run_of("a", until(10)).await;
+    let run = sent(registry.begin_run(&start)).await.unwrap();
+    sent(registry.finish_run(run, &acknowledged("c"))).await.unwrap();
+    sent(registry.settle("a")).await.unwrap();
+    sent(registry.rebuild("a")).await.unwrap();
+    sent(registry.reclaimable(Micros(0), Duration::ZERO)).await.unwrap();
+    sent(registry.reclaimed(FieldNumber(9))).await.unwrap();
+    sent(registry.reproducibility("a")).await.unwrap();
+    sent(registry.abandon_unfinished()).await.unwrap();
+    sent(registry.adopt(&sent(registry.marks()).await.unwrap())).await.unwrap();
+    sent(registry.versions()).await.unwrap();
 }

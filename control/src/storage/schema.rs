@@ -1,9 +1,6 @@
 //! The registry's tables, as steps from one schema version to the next. A step, once released, is never changed.
 
-use std::path::Path;
-
-use super::{Connection, failed, meta};
-use crate::Error;
+use super::{Connection, Refused, meta};
 
 /// Step n brings the schema from version n to n + 1. Each is plain SQL; `BLOB` is the one word that Postgres spells otherwise.
 const STEPS: [&[&str]; 1] = [&[
@@ -43,36 +40,34 @@ const STEPS: [&[&str]; 1] = [&[
 pub(super) const VERSION: i64 = STEPS.len() as i64;
 
 /// Runs the missing steps. The caller's transaction makes them one.
-pub(super) async fn bring_up_to_date(connection: &mut Connection, path: &Path) -> Result<(), Error> {
-    let version = version(connection, path).await?;
+pub(super) async fn bring_up_to_date(connection: &mut Connection) -> Result<(), Refused> {
+    let version = version(connection).await?;
     if version > VERSION {
-        return Err(Error::Newer { path: path.to_owned(), found: version, known: VERSION });
+        return Err(Refused::Newer(version));
     }
     let done = usize::try_from(version).unwrap_or(0);
-    for statement in STEPS.iter().skip(done).copied().flatten().copied() {
-        sqlx::query(statement).execute(&mut *connection).await.map_err(|source| failed(path, source))?;
+    for statements in STEPS.get(done..).unwrap_or_default() {
+        for statement in *statements {
+            sqlx::query(*statement).execute(&mut *connection).await?;
+        }
     }
     if version < VERSION {
-        meta::set(connection, meta::SCHEMA_VERSION, &VERSION.to_string())
-            .await
-            .map_err(|source| failed(path, source))?;
+        meta::set(connection, meta::SCHEMA_VERSION, &VERSION.to_string()).await?;
     }
-    meta::ensure_registry_id(connection).await.map_err(|source| failed(path, source))
+    Ok(meta::ensure_registry_id(connection).await?)
 }
 
 /// 0 for a file without tables.
-async fn version(connection: &mut Connection, path: &Path) -> Result<i64, Error> {
+async fn version(connection: &mut Connection) -> Result<i64, Refused> {
     let tables = sqlx::query_scalar::<_, String>("SELECT name FROM sqlite_master WHERE type = 'table'")
         .fetch_all(&mut *connection)
-        .await
-        .map_err(|source| failed(path, source))?;
+        .await?;
     if tables.is_empty() {
         return Ok(0);
     }
-    let foreign = Error::NotARegistry { path: path.to_owned(), found: "an SQLite database of something else" };
     if !tables.iter().any(|table| table == "registry_meta") {
-        return Err(foreign);
+        return Err(Refused::Foreign);
     }
-    let stored = meta::get(connection, meta::SCHEMA_VERSION).await.map_err(|source| failed(path, source))?;
-    stored.and_then(|text| text.parse().ok()).filter(|version| *version > 0).ok_or(foreign)
+    let stored = meta::get(connection, meta::SCHEMA_VERSION).await?;
+    stored.and_then(|text| text.parse().ok()).filter(|version| *version > 0).ok_or(Refused::Foreign)
 }
