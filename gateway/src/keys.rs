@@ -31,6 +31,10 @@ pub(crate) struct KeyForm {
     pub(crate) times: TimeForm,
 }
 
+/// What a key of a number or a short string takes.
+const USUAL_KEY_BYTES: usize = 32;
+const MOST_RESERVED_BYTES: usize = 1024 * 1024;
+
 /// Why one row has no key.
 #[derive(Debug, thiserror::Error)]
 enum KeyFailure {
@@ -54,6 +58,8 @@ impl RowKeys {
         (read, buffer): (&mut ReadPlan, &mut BytesMut),
     ) -> Result<Self, ColumnError> {
         read.clear();
+        // one allocation that all keys share; it is the last call's again, now that its keys are gone
+        buffer.reserve((rows * plan.groups.len()).saturating_mul(USUAL_KEY_BYTES).min(MOST_RESERVED_BYTES));
         let mut encoded = Self::default();
         encoded.slots.reserve_exact(rows);
         let (mut keys, mut parts) = (Vec::with_capacity(plan.groups.len()), Vec::new());
