@@ -1,4 +1,5 @@
 //! Entity keys: two different entities never share bytes, and foreign bytes are refused.
+#![expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test may panic")]
 
 use proptest::{collection::vec, prelude::*, sample::select};
 

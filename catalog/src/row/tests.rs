@@ -1,4 +1,5 @@
 //! The row codec: what is written is read back, bytes order like stamps, and foreign bytes are refused.
+#![expect(clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::cmp::Ordering;
 

@@ -1,6 +1,6 @@
 //! From documents to definitions: dispatches by kind, checks names and references, collects every problem.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -36,6 +36,10 @@ pub(super) struct Loading {
     pub(super) problems: Vec<Problem>,
     /// Names seen, per kind in lower case, with the place of each: for uniqueness without regard to case.
     seen: BTreeMap<(String, String), (String, usize)>,
+    /// Definitions that are wrong by themselves: what refers to them is no second mistake.
+    broken: BTreeSet<(String, String)>,
+    /// Whether a file could not be read at all: what seems to be missing may stand in it.
+    unreadable: bool,
 }
 
 pub(super) fn load(project: &str, files: &[SourceText]) -> Result<Loaded, Vec<Problem>> {
@@ -45,7 +49,10 @@ pub(super) fn load(project: &str, files: &[SourceText]) -> Result<Loaded, Vec<Pr
     for file in files {
         match tree::documents(&file.path, &file.text) {
             Ok(nodes) => documents.extend(nodes.into_iter().map(|node| (file.path.as_str(), node))),
-            Err(problems) => loading.problems.extend(problems),
+            Err(problems) => {
+                loading.problems.extend(problems);
+                loading.unreadable = true;
+            }
         }
     }
     let kinds = shape::kinds();
@@ -96,7 +103,8 @@ fn shaped<'k>(
             format!("kind {kind} is not yet supported")
         } else {
             let known = kinds.keys().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-            format!("there is no kind {}{}", written.described(), names::hint(kind, &known))
+            let named = written.text().map_or_else(|| written.described(), |text| format!("{text:?}"));
+            format!("there is no kind {named}{}", names::hint(kind, &known))
         };
         loading.problems.push(Problem::error(file, written.line, "kind", message));
         return None;
@@ -105,18 +113,23 @@ fn shaped<'k>(
     let body = Node { line: node.line, kind: Kind::Mapping(kept) };
     let before = loading.problems.len();
     Shape { file, root: schema, problems: &mut loading.problems }.check(&body, schema, "");
-    (loading.problems.len() == before).then(|| (kind, body.to_json()))
+    if loading.problems.len() > before {
+        loading.set_broken(kind, body.get("name").and_then(Node::text).unwrap_or_default());
+        return None;
+    }
+    Some((kind, body.to_json()))
 }
 
 impl Loading {
     fn define(&mut self, kind: &str, value: &Value, document: &Document<'_>) {
         let Some(name) = value.get("name").and_then(Value::as_str) else { return };
         if let Some(refusal) = names::refusal(name) {
+            self.set_broken(kind, name);
             return self.problems.push(document.problem("name", refusal));
         }
         let place = (document.file.to_owned(), document.node.line_of("name"));
         if let Some((file, line)) = self.seen.insert((kind.to_owned(), name.to_lowercase()), place) {
-            let message = format!("a {kind} named {name:?} stands in {file}:{line} already (case does not count)");
+            let message = format!("{name:?} is the name of the {kind} in {file}:{line} already (case does not count)");
             return self.problems.push(document.problem("name", message));
         }
         self.loaded.locations.insert(kind, name, document.file, document.node.clone());
@@ -193,6 +206,18 @@ impl Loading {
             self.problems.push(document.problem(path, error.to_string()));
             FeatureType::Scalar(ScalarType::Bool)
         })
+    }
+
+    /// Notes that a definition is there, though it cannot be used.
+    pub(super) fn set_broken(&mut self, kind: &str, name: &str) {
+        self.broken.insert((kind.to_owned(), name.to_owned()));
+    }
+
+    /// Pushes the problem of a reference to `name`, unless that definition is there and has problems of its own.
+    pub(super) fn dangling(&mut self, kind: &str, name: &str, problem: Problem) {
+        if !self.unreadable && !self.broken.contains(&(kind.to_owned(), name.to_owned())) {
+            self.problems.push(problem);
+        }
     }
 
     pub(super) fn definitions(&self) -> &Definitions {

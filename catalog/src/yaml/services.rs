@@ -7,7 +7,7 @@ use super::{
     names, raw,
 };
 use crate::definitions::{
-    Endpoint, FeatureService, FeatureView, MissingRule, ModelRef, RequestField, ServiceFeature, Variant,
+    Endpoint, FeatureService, FeatureView, KeyType, MissingRule, ModelRef, RequestField, ServiceFeature, Variant,
 };
 
 const DEFAULT_DEADLINE_MS: u32 = 500;
@@ -46,6 +46,7 @@ pub(super) fn define_service(loading: &mut Loading, raw: raw::FeatureService, do
         loading.problems.push(document.problem("features", "a feature service without features or request values"));
     }
     require_distinct_columns(loading, &service, document);
+    require_one_type_per_column(loading, &service, document);
     loading.loaded.definitions.services.insert(raw.name, service);
 }
 
@@ -127,6 +128,17 @@ fn add(
             return loading.problems.push(document.problem(path, message));
         }
     };
+    let other = service.features.iter().find(|known| {
+        known.alias.eq_ignore_ascii_case(reference.alias)
+            && (known.view != reference.view.name || known.join_keys != reference.join_keys)
+    });
+    if let Some(other) = other {
+        let message = format!(
+            "{:?} stands for view {:?} under other join keys already; give this one a name of its own with `as:`",
+            reference.alias, other.view
+        );
+        return loading.problems.push(document.problem(path, message));
+    }
     for feature in chosen {
         let new = ServiceFeature {
             view: reference.view.name.clone(),
@@ -152,7 +164,8 @@ fn view_named(loading: &mut Loading, name: &str, path: &str, document: &Document
     let found = loading.definitions().views.get(name).cloned();
     if found.is_none() {
         let hint = names::hint(name, loading.definitions().views.keys());
-        loading.problems.push(document.problem(path, format!("there is no feature view {name:?}{hint}")));
+        let problem = document.problem(path, format!("there is no feature view {name:?}{hint}"));
+        loading.dangling("FeatureView", name, problem);
     }
     found
 }
@@ -171,6 +184,29 @@ fn require_distinct_columns(loading: &mut Loading, service: &FeatureService, doc
             loading.problems.push(document.problem("features", message));
         }
     }
+}
+
+/// The caller brings each join-key column once, so it has one type for all views that read it. Integers meet.
+fn require_one_type_per_column(loading: &mut Loading, service: &FeatureService, document: &Document<'_>) {
+    let mut columns: BTreeMap<String, (KeyType, &str)> = BTreeMap::new();
+    let mut problems = Vec::new();
+    for feature in &service.features {
+        let Some(view) = loading.definitions().views.get(&feature.view) else { continue };
+        for key in &view.join_keys {
+            let column = feature.join_keys.get(&key.name).unwrap_or(&key.name);
+            let met = if key.key_type == KeyType::Int32 { KeyType::Int64 } else { key.key_type };
+            let (known, first) = *columns.entry(column.clone()).or_insert((met, &feature.alias));
+            if known != met && !problems.iter().any(|(problem, _)| problem == column) {
+                let (known, met) = (known.scalar().name(), met.scalar().name());
+                let message = format!(
+                    "the caller's column {column:?} is {known} for {first:?} and {met} for {:?}; map one to another column with `join_keys:`",
+                    feature.alias
+                );
+                problems.push((column.clone(), message));
+            }
+        }
+    }
+    loading.problems.extend(problems.into_iter().map(|(_, message)| document.problem("features", message)));
 }
 
 /// Checks an endpoint and adds it.
@@ -230,7 +266,8 @@ fn variant(loading: &mut Loading, raw: raw::Variant, prefix: &str, document: &Do
         let name = &raw.feature_service;
         let hint = names::hint(name, loading.definitions().services.keys());
         let message = format!("there is no feature service {name:?}{hint}");
-        loading.problems.push(document.problem(&format!("{prefix}feature_service"), message));
+        let problem = document.problem(&format!("{prefix}feature_service"), message);
+        loading.dangling("FeatureService", name, problem);
     }
     let stem = std::path::Path::new(&raw.model.path).file_stem().and_then(|stem| stem.to_str()).map(str::to_owned);
     let Some(stem) = stem else {

@@ -83,6 +83,9 @@ impl Shape<'_> {
             }
             return self.push(node.line, path, message);
         }
+        if let Some(message) = out_of_range(node, &schema) {
+            return self.push(node.line, path, message);
+        }
         match &node.kind {
             Kind::Mapping(entries) => self.check_mapping(node.line, entries, &schema, path),
             Kind::Sequence(items) => {
@@ -157,6 +160,18 @@ impl Shape<'_> {
     fn push(&mut self, line: usize, path: &str, message: String) {
         self.problems.push(Problem::error(self.file, line, path, message));
     }
+}
+
+/// What is wrong with a whole number that the raw type cannot hold.
+fn out_of_range(node: &Node, schema: &Value) -> Option<String> {
+    let Kind::Scalar(Value::Number(number), written) = &node.kind else { return None };
+    let least = schema.get("minimum").and_then(Value::as_u64)?;
+    let most = match schema.get("format").and_then(Value::as_str) {
+        Some("uint32") => u64::from(u32::MAX),
+        _ => u64::MAX,
+    };
+    let fits = number.as_u64().is_some_and(|value| (least..=most).contains(&value));
+    (!fits).then(|| format!("must be from {least} to {most}, is {written}"))
 }
 
 fn type_names(schema: &Value) -> Vec<String> {

@@ -85,25 +85,38 @@ fn what_stands_beside_the_definitions_is_passed_over() {
     assert_eq!(load_text("").unwrap().definitions, Definitions { project: "p".to_owned(), ..Definitions::default() });
 }
 
-/// What is written, and the exact words about it.
+/// Each text, and the exact words about it.
+fn require_words<T: AsRef<str>>(cases: &[(T, &str)]) {
+    for (text, words) in cases {
+        assert_eq!(with(text.as_ref()).unwrap_err(), [*words], "{}", text.as_ref());
+    }
+}
+
 #[test]
-fn each_mistake_is_named_with_file_line_and_path() {
-    let service = |features: &str| format!("kind: FeatureService\nname: s\nfeatures: [{features}]\n");
-    let entity = |rest: &str| format!("kind: Entity\n{rest}\n");
-    let view = |rest: &str| {
-        format!("kind: FeatureView\nname: v\nentities: [carrier]\nsql: SELECT 1\ntimestamp_field: t\n{rest}\n")
-    };
-    let cases = [
+fn documents_that_are_no_definitions_are_named_with_file_line_and_path() {
+    require_words(&[
         (
-            "name: x\n".to_owned(),
+            "name: x\n",
             "f.yaml:19: the field \"kind\" is missing (DataSource, Endpoint, Entity, FeatureService, FeatureView)",
         ),
         (
-            "kind: FeatureVeiw\nname: x\n".to_owned(),
-            "f.yaml:19: kind: there is no kind the text \"FeatureVeiw\"; did you mean \"FeatureView\"?",
+            "kind: FeatureVeiw\nname: x\n",
+            "f.yaml:19: kind: there is no kind \"FeatureVeiw\"; did you mean \"FeatureView\"?",
         ),
-        ("kind: PushSource\nname: x\n".to_owned(), "f.yaml:19: kind: kind PushSource is not yet supported"),
-        ("- a\n".to_owned(), "f.yaml:19: a definition is a mapping, this is a list"),
+        ("kind: PushSource\nname: x\n", "f.yaml:19: kind: kind PushSource is not yet supported"),
+        ("- a\n", "f.yaml:19: a definition is a mapping, this is a list"),
+        ("kind: Entity\nname: e\nname: f\n", "f.yaml:21: key \"name\" stands here twice; the first is on line 20"),
+        (
+            "kind: Entity\nname: &a e\njoin_keys: *a\n",
+            "f.yaml:21: an alias (*name) is not taken here; write the value out",
+        ),
+    ]);
+}
+
+#[test]
+fn mistakes_in_entities_are_named_with_file_line_and_path() {
+    let entity = |rest: &str| format!("kind: Entity\n{rest}\n");
+    require_words(&[
         (entity("name: e\njoin_keys: []"), "f.yaml:21: join_keys: an entity has at least one join key"),
         (
             entity("name: e\njoin_keys: [{name: a, type: float64}]"),
@@ -123,8 +136,17 @@ fn each_mistake_is_named_with_file_line_and_path() {
         ),
         (
             entity("name: CARRIER\njoin_keys: [{name: a, type: string}]"),
-            "f.yaml:20: name: a Entity named \"CARRIER\" stands in f.yaml:2 already (case does not count)",
+            "f.yaml:20: name: \"CARRIER\" is the name of the Entity in f.yaml:2 already (case does not count)",
         ),
+    ]);
+}
+
+#[test]
+fn mistakes_in_views_are_named_with_file_line_and_path() {
+    let view = |rest: &str| {
+        format!("kind: FeatureView\nname: v\nentities: [carrier]\nsql: SELECT 1\ntimestamp_field: t\n{rest}\n")
+    };
+    require_words(&[
         (
             view("features: [{name: a, type: floot32}]"),
             "f.yaml:24: features[0].type: \"floot32\" is not a feature type (types: bool, int32, int64, float32, float64, timestamp, date, string, bytes, list<T> of them)",
@@ -150,6 +172,13 @@ fn each_mistake_is_named_with_file_line_and_path() {
             view("source: flights\nfeatures: [{name: a, type: int32}]"),
             "f.yaml:24: source: a view has either `sql` or `source`, not both",
         ),
+    ]);
+}
+
+#[test]
+fn mistakes_in_services_and_endpoints_are_named_with_file_line_and_path() {
+    let service = |features: &str| format!("kind: FeatureService\nname: s\nfeatures: [{features}]\n");
+    require_words(&[
         (service("dely:late"), "f.yaml:21: features[0]: there is no feature view \"dely\"; did you mean \"delay\"?"),
         (service("delay:lat"), "f.yaml:21: features[0]: view \"delay\" has no feature \"lat\"; did you mean \"late\"?"),
         (service("delay"), "f.yaml:21: features[0]: \"delay\" is no reference; write view:feature or view:*"),
@@ -171,17 +200,25 @@ fn each_mistake_is_named_with_file_line_and_path() {
             "f.yaml:21: feature_service: there is no feature service \"s\"",
         ),
         (
-            "kind: Entity\nname: e\nname: f\n".to_owned(),
-            "f.yaml:21: key \"name\" stands here twice; the first is on line 20",
+            service("delay:late, {view: delay, join_keys: {carrier: other}, features: [flights]}"),
+            "f.yaml:21: features[1].features[0]: \"delay\" stands for view \"delay\" under other join keys already; give this one a name of its own with `as:`",
         ),
         (
-            "kind: Entity\nname: &a e\njoin_keys: *a\n".to_owned(),
-            "f.yaml:21: an alias (*name) is not taken here; write the value out",
+            format!(
+                "kind: Entity\nname: e\njoin_keys: [{{name: carrier, type: int64}}]\n---\nkind: FeatureView\nname: v\nentities: [e]\nsql: SELECT 1\ntimestamp_field: t\nfeatures: [{{name: a, type: bool}}]\n---\n{}",
+                service("delay:late, \"v:a\"")
+            ),
+            "f.yaml:32: features: the caller's column \"carrier\" is string for \"delay\" and int64 for \"v\"; map one to another column with `join_keys:`",
         ),
-    ];
-    for (text, words) in cases {
-        assert_eq!(with(&text).unwrap_err(), [words], "{text}");
-    }
+        (
+            "kind: Endpoint\nname: e\ndeadline_ms: -5\n".to_owned(),
+            "f.yaml:21: deadline_ms: must be from 0 to 4294967295, is -5",
+        ),
+        (
+            "kind: Endpoint\nname: e\ndeadline_ms: 4294967296\n".to_owned(),
+            "f.yaml:21: deadline_ms: must be from 0 to 4294967295, is 4294967296",
+        ),
+    ]);
 }
 
 #[test]
@@ -189,6 +226,26 @@ fn all_problems_come_at_once_in_order() {
     let words = with("kind: Entity\nnam: e\njoin_keys: 7\n---\nkind: Entty\n").unwrap_err();
     assert_eq!(words.len(), 4, "{words:#?}");
     assert!(words[0].contains("the field \"name\" is missing") && words[3].contains("did you mean \"Entity\"?"));
+}
+
+#[test]
+fn a_reference_to_what_is_wrong_by_itself_is_no_second_problem() {
+    let service = "kind: FeatureService\nname: s\nfeatures: [v:a]\n";
+    let words = with(&format!("kind: FeatureView\nname: v\ntimestamp_field: 7\nfeatures: []\n---\n{service}"));
+    let words = words.unwrap_err();
+    assert_eq!(words.len(), 1, "{words:#?}");
+    assert!(words[0].starts_with("f.yaml:21: timestamp_field: must be a text"), "{words:#?}");
+    // nor is what seems to be missing while a file cannot be read
+    let files = [("a.yaml", "kind: FeatureView\nname: [\n"), ("b.yaml", service)]
+        .map(|(path, text)| SourceText { path: path.to_owned(), text: text.to_owned() });
+    let problems = load("p", &files).unwrap_err();
+    assert!(problems.iter().all(|problem| problem.file == "a.yaml"), "{problems:#?}");
+}
+
+#[test]
+fn a_mapping_of_very_many_keys_is_read_in_one_pass() {
+    let keys = (0..50_000).map(|index| format!("x-{index}: 1\n")).collect::<String>();
+    assert_eq!(load_text(&format!("kind: Entity\nname: e\njoin_keys: []\n{keys}")).unwrap_err().len(), 1);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! YAML text to a tree whose nodes know their lines. YAML 1.2 core scalars: `no` and `on` are text, `0123` a number.
 
+use std::collections::HashMap;
+
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 use serde_json::{Map, Number, Value};
 
@@ -164,6 +166,7 @@ impl<'a> Reader<'a> {
 
     fn mapping(&mut self, depth: usize) -> Result<Vec<(String, usize, Node)>, Problem> {
         let mut entries: Vec<(String, usize, Node)> = Vec::new();
+        let mut lines = HashMap::new();
         while let Some((event, span)) = self.next()? {
             let line = span.start.line();
             let key = match event {
@@ -171,7 +174,7 @@ impl<'a> Reader<'a> {
                 Event::Scalar(text, ..) => text.into_owned(),
                 _ => return Err(Problem::error(self.file, line, "", "a key must be a plain word")),
             };
-            if let Some((_, first, _)) = entries.iter().find(|(known, ..)| *known == key) {
+            if let Some(first) = lines.insert(key.clone(), line) {
                 let message = format!("key {key:?} stands here twice; the first is on line {first}");
                 return Err(Problem::error(self.file, line, "", message));
             }

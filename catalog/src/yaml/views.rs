@@ -26,7 +26,7 @@ pub(super) fn define(loading: &mut Loading, raw: raw::FeatureView, document: &Do
         loading.problems.push(document.problem("features", "a feature view has at least one feature"));
     }
     let features = features(loading, &raw, &join_keys, document);
-    let Some(query) = query else { return };
+    let Some(query) = query else { return loading.set_broken("FeatureView", &raw.name) };
     let view = FeatureView {
         name: raw.name.clone(),
         entities: raw.entities,
@@ -48,7 +48,8 @@ fn join_keys(loading: &mut Loading, raw: &raw::FeatureView, document: &Document<
         let path = format!("entities[{index}]");
         let Some(entity) = loading.definitions().entities.get(name) else {
             let hint = names::hint(name, loading.definitions().entities.keys());
-            loading.problems.push(document.problem(&path, format!("there is no entity {name:?}{hint}")));
+            let problem = document.problem(&path, format!("there is no entity {name:?}{hint}"));
+            loading.dangling("Entity", name, problem);
             continue;
         };
         for key in entity.join_keys.clone() {
@@ -82,7 +83,8 @@ fn query(loading: &mut Loading, raw: &raw::FeatureView, document: &Document<'_>)
         (None, Some(source)) => {
             if !loading.definitions().sources.contains_key(source) {
                 let hint = names::hint(source, loading.definitions().sources.keys());
-                loading.problems.push(document.problem("source", format!("there is no data source {source:?}{hint}")));
+                let problem = document.problem("source", format!("there is no data source {source:?}{hint}"));
+                loading.dangling("DataSource", source, problem);
             }
             let (columns, filter) = (raw.columns.clone(), raw.filter.clone());
             Some(ViewQuery::Source { source: source.clone(), columns, filter })
