@@ -8,6 +8,14 @@
 //!  Arrow columns ──> Value ──> RowLayout::encode ──> row bytes ──> RowRef::parse ──> Value / f32
 //!  join-key values ──> EntityKey (injective bytes)
 //! ```
+//!
+//! ```
+//! use tidegate_catalog::yaml::{SourceText, load};
+//!
+//! let text = "kind: Entity\nname: carrier\njoin_keys: [{name: carrier, typ: string}]\n";
+//! let problems = load("flights", &[SourceText { path: "entities.yaml".into(), text: text.into() }]).unwrap_err();
+//! assert!(problems[0].to_string().starts_with("entities.yaml:3: join_keys[0]"));
+//! ```
 
 pub mod call_context;
 pub mod clock;

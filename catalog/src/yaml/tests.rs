@@ -107,6 +107,10 @@ fn documents_that_are_no_definitions_are_named_with_file_line_and_path() {
         ("- a\n", "f.yaml:19: a definition is a mapping, this is a list"),
         ("kind: Entity\nname: e\nname: f\n", "f.yaml:21: key \"name\" stands here twice; the first is on line 20"),
         (
+            "kind: Entity\nname: !!str no\n",
+            "f.yaml:20: a tag (!!type) is not taken here; a text that looks like something else stands in quotes",
+        ),
+        (
             "kind: Entity\nname: &a e\njoin_keys: *a\n",
             "f.yaml:21: an alias (*name) is not taken here; write the value out",
         ),
@@ -246,6 +250,12 @@ fn a_reference_to_what_is_wrong_by_itself_is_no_second_problem() {
 fn a_mapping_of_very_many_keys_is_read_in_one_pass() {
     let keys = (0..50_000).map(|index| format!("x-{index}: 1\n")).collect::<String>();
     assert_eq!(load_text(&format!("kind: Entity\nname: e\njoin_keys: []\n{keys}")).unwrap_err().len(), 1);
+}
+
+#[test]
+fn files_of_other_editors_load_alike() {
+    let windows = format!("\u{feff}{}", BASE.replace('\n', "\r\n"));
+    assert_eq!(load_text(&windows).unwrap().definitions, load_text(BASE).unwrap().definitions);
 }
 
 #[test]

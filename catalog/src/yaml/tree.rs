@@ -137,6 +137,10 @@ impl<'a> Reader<'a> {
             let message = format!("nested deeper than {MAX_DEPTH} levels");
             return Err(Problem::error(self.file, line, "", message));
         }
+        if is_tagged(&event) {
+            let message = "a tag (!!type) is not taken here; a text that looks like something else stands in quotes";
+            return Err(Problem::error(self.file, line, "", message));
+        }
         let kind = match event {
             Event::Scalar(text, style, _, _) => {
                 let value = if style == ScalarStyle::Plain { core_scalar(&text) } else { text.as_ref().into() };
@@ -182,6 +186,13 @@ impl<'a> Reader<'a> {
             entries.push((key, line, node));
         }
         Ok(entries)
+    }
+}
+
+fn is_tagged(event: &Event<'_>) -> bool {
+    match event {
+        Event::Scalar(.., tag) | Event::SequenceStart(.., tag) | Event::MappingStart(.., tag) => tag.is_some(),
+        _ => false,
     }
 }
 
