@@ -60,6 +60,7 @@ impl<S: OnlineStore> Pipeline<'_, S> {
             }
             let asked = self.clock.monotonic();
             tokio::select! {
+                biased;
                 () = self.cancel.cancelled(), if outcome.is_ok() => outcome = Err(Error::Interrupted),
                 batch = batches.recv(), if room => match batch {
                     Some(rows) => {

@@ -20,7 +20,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use spill::{MAX_LEVEL, SpillReader, SpillWriter};
+use spill::{MAX_LEVEL, SpillPart, SpillWriter};
 pub(crate) use table::WinnerRow;
 use table::{Offer, WinnerTable, key_hash};
 
@@ -38,7 +38,7 @@ pub(crate) struct Reducer {
 pub(crate) struct Winners {
     current: Box<dyn Iterator<Item = WinnerRow> + Send>,
     /// Parts not yet reduced, each with the level of a spill of its own.
-    parts: Vec<(SpillReader, u32)>,
+    parts: Vec<(SpillPart, u32)>,
     memory_bytes: usize,
     folder: PathBuf,
     /// Bytes that went to files, all levels together.
@@ -108,7 +108,8 @@ impl Winners {
             if let Some(row) = self.current.next() {
                 return Ok(Some(row));
             }
-            let Some((mut part, level)) = self.parts.pop() else { return Ok(None) };
+            let Some((part, level)) = self.parts.pop() else { return Ok(None) };
+            let mut part = part.read()?;
             let memory_bytes = if level > MAX_LEVEL { usize::MAX } else { self.memory_bytes };
             let mut reducer = Reducer::at_level(memory_bytes, &self.folder, level);
             while let Some((key, row)) = part.next()? {

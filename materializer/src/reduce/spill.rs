@@ -24,6 +24,10 @@ pub(super) struct SpillWriter {
     pub(super) bytes: u64,
 }
 
+/// One file that is complete; read when its turn comes.
+#[derive(Debug)]
+pub(super) struct SpillPart(File);
+
 /// One file, being read back.
 #[derive(Debug)]
 pub(super) struct SpillReader {
@@ -58,19 +62,27 @@ impl SpillWriter {
         Ok(())
     }
 
-    /// The parts that have rows, ready to be read.
-    pub(super) fn into_parts(self) -> io::Result<Vec<SpillReader>> {
-        self.files.into_iter().flatten().map(SpillReader::new).collect()
+    /// The parts that have rows.
+    pub(super) fn into_parts(self) -> io::Result<Vec<SpillPart>> {
+        let mut parts = Vec::new();
+        for file in self.files.into_iter().flatten() {
+            // the buffers go, so that parts which wait for their turn hold no memory
+            parts.push(SpillPart(file.into_inner().map_err(io::IntoInnerError::into_error)?));
+        }
+        Ok(parts)
+    }
+}
+
+impl SpillPart {
+    /// The file from its beginning.
+    pub(super) fn read(self) -> io::Result<SpillReader> {
+        let mut file = self.0;
+        file.rewind()?;
+        Ok(SpillReader { file: BufReader::with_capacity(READ_BUFFER_BYTES, file), key: Vec::new(), row: Vec::new() })
     }
 }
 
 impl SpillReader {
-    fn new(writer: BufWriter<File>) -> io::Result<Self> {
-        let mut file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.rewind()?;
-        Ok(Self { file: BufReader::with_capacity(READ_BUFFER_BYTES, file), key: Vec::new(), row: Vec::new() })
-    }
-
     /// The next row; `None` after the last.
     pub(super) fn next(&mut self) -> io::Result<Option<(&[u8], &[u8])>> {
         let mut lengths = [0_u8; 8];

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use proptest::{collection::vec, prelude::*};
 use tidegate_catalog::winner::{CandidateRow, VisibilityMode, Winner, winner};
 use tidegate_catalog::{
@@ -42,8 +42,6 @@ fn real_row((key, event, created, text, deleted): &RowFacts) -> (Vec<u8>, Vec<u8
     }
     (key.as_bytes().to_vec(), row.to_vec())
 }
-
-use bytes::BytesMut;
 
 fn some_row() -> impl Strategy<Value = RowFacts> {
     (0_u8..6, -2_i64..3, prop::option::of(-1_i64..2), "[ab]{0,3}", any::<bool>())

@@ -45,7 +45,7 @@ async fn every_reason_of_a_mismatch_is_found() {
     let mut puts = vec![
         forged(&world, "u1", 50, 1.0).await,
         forged(&world, "u2", 500, 1.0).await,
-        forged(&world, "u3", 103, 2.0).await,
+        forged(&world, "u3", 103, 1.5).await,
         forged(&world, "extra", 10, 1.0).await,
     ];
     let other_row = forged(&world, "u5", 104, 1.0).await.row;

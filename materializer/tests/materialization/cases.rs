@@ -1,11 +1,13 @@
 //! The corner cases of materialization, by number.
 
-use tidegate_catalog::{Deadline, Micros};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tidegate_catalog::{Deadline, Micros, RowRef, Value};
 use tidegate_materializer::{Request, materialize, verify::KeyChoice};
 use tidegate_store::OnlineStore;
 use tokio_util::sync::CancellationToken;
 
-use crate::world::{Row, VIEW, World, definitions, dump, layout, open_store, row};
+use crate::world::{VIEW, World, definitions, dump, layout, open_store, row};
 
 #[tokio::test]
 async fn case_28_the_greatest_stamp_is_stored_whatever_the_order_and_twice_is_once() {
@@ -158,34 +160,29 @@ async fn case_36_reading_while_writing_never_shows_half_a_row() {
     let rows = |turn: i64| (0..500).map(move |n| row(&format!("u{n}"), turn, turn as f64).named(&turn.to_string()));
     world.yields(rows(1));
     world.materialize().await;
+    let done = AtomicBool::new(false);
     let writing = async {
         for turn in 2..12 {
             world.yields(rows(turn));
             world.between(0, 1_000).await;
         }
+        done.store(true, Ordering::SeqCst);
     };
     let reading = async {
-        let (layout, mut looked) = (layout(), 0);
-        loop {
+        let layout = layout();
+        while !done.load(Ordering::SeqCst) {
             let page = world.store.scan(None, 200, Deadline::NEVER).await.unwrap();
             for cell in page.cells {
                 let check = layout.cell_check(cell.field).of(&cell.key);
-                let found = tidegate_catalog::RowRef::parse(&cell.row, &layout, check).expect("a whole row");
+                let found = RowRef::parse(&cell.row, &layout, check).expect("a whole row");
                 let turn = found.stamp().event.0;
-                assert_eq!(found.value(0), tidegate_catalog::Value::Float64(turn as f64));
-                assert_eq!(found.value(1), tidegate_catalog::Value::String(&turn.to_string()));
-                looked += 1;
+                assert_eq!(found.value(0), Value::Float64(turn as f64));
+                assert_eq!(found.value(1), Value::String(&turn.to_string()));
             }
             tokio::task::yield_now().await;
-            if looked > 1_000_000 {
-                return;
-            }
         }
     };
-    tokio::select! {
-        () = writing => {}
-        () = reading => {}
-    }
+    tokio::join!(writing, reading);
     world.assert_verified().await;
 }
 
@@ -242,7 +239,7 @@ async fn the_store_reopened_holds_what_was_acknowledged() {
 #[tokio::test]
 async fn a_sample_verifies_as_many_keys_as_asked_for() {
     let world = World::new().await;
-    world.yields((0..500).map(|n| Row { name: None, ..row(&format!("u{n}"), n, 1.0) }));
+    world.yields((0..500).map(|n| row(&format!("u{n}"), n, 1.0)));
     world.materialize().await;
     let report = world.verify_keys(KeyChoice::Sample { keys: 40, seed: 7 }).await;
     assert!(report.is_clean(), "{report:#?}");

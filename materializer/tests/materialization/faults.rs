@@ -88,8 +88,9 @@ async fn case_32_killed_after_some_batches_nothing_is_lost_and_the_watermark_is_
     assert!((1..40).contains(&left), "{left} of 40 rows were written");
     assert_eq!(watermark(&world).await, None);
     assert_eq!(world.registry.abandon_unfinished().await.unwrap().len(), 1);
-    let again = world.materialize().await;
-    assert_eq!(again.views[0].counts.written, 40 - left as u64);
+    let counts = world.materialize().await.views.remove(0).counts;
+    // a batch in flight when the run was dropped may have been written after the look at the store
+    assert!(counts.written <= 40 - left as u64 && counts.written + counts.equal == 40, "{counts:?}");
     assert_eq!(states(&world).await, [RunState::Abandoned, RunState::Acknowledged]);
     world.assert_verified().await;
 }

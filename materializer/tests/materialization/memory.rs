@@ -1,0 +1,110 @@
+//! Ten million rows of ten million keys: run by hand, in release, alone, for it reads the process's peak memory:
+//! `cargo test --release -p tidegate-materializer --test materialization ten_million -- --ignored`
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use arrow_array::{ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use futures::{StreamExt, stream};
+use tidegate_catalog::{Deadline, EntityKey, Snapshot, definitions::FeatureView};
+use tidegate_materializer::{Error, OpenedView, Parts, Request, Silent, ViewSource, materialize};
+use tidegate_store::{Cells, OnlineStore, Put, PutOutcome, ReadPlan, ScanCursor, ScanPage, StoreMarks};
+use tokio_util::sync::CancellationToken;
+
+use crate::world::World;
+
+/// Takes every row and keeps none: what is measured is the materializer's memory alone.
+#[derive(Debug, Default)]
+struct Sink(AtomicU64);
+
+impl OnlineStore for Sink {
+    async fn read(&self, _: &ReadPlan, _: Deadline, out: &mut Cells) -> Result<(), tidegate_store::Error> {
+        out.clear();
+        Ok(())
+    }
+    async fn put(&self, rows: &[Put], _: Deadline) -> Result<Vec<PutOutcome>, tidegate_store::Error> {
+        self.0.fetch_add(rows.len() as u64, Ordering::Relaxed);
+        Ok(vec![PutOutcome::Written; rows.len()])
+    }
+    async fn erase(&self, _: &[EntityKey], _: Deadline) -> Result<u64, tidegate_store::Error> {
+        Ok(0)
+    }
+    async fn remove(&self, _: &[Put], _: Deadline) -> Result<u64, tidegate_store::Error> {
+        Ok(0)
+    }
+    async fn scan(&self, _: Option<&ScanCursor>, _: usize, _: Deadline) -> Result<ScanPage, tidegate_store::Error> {
+        Ok(ScanPage::default())
+    }
+    async fn marks(&self, _: Deadline) -> Result<StoreMarks, tidegate_store::Error> {
+        Ok(StoreMarks::default())
+    }
+    async fn raise_marks(&self, to: &StoreMarks, _: Deadline) -> Result<StoreMarks, tidegate_store::Error> {
+        Ok(to.clone())
+    }
+    async fn adopt(&self, to: &StoreMarks, _: Deadline) -> Result<StoreMarks, tidegate_store::Error> {
+        Ok(to.clone())
+    }
+    async fn ready(&self, _: Deadline) -> Result<(), tidegate_store::Error> {
+        Ok(())
+    }
+}
+
+/// `rows` rows, each of a key of its own, made batch by batch.
+struct Many {
+    rows: u64,
+}
+
+const BATCH_ROWS: u64 = 8_192;
+
+impl ViewSource for Many {
+    async fn open(&self, _: &Snapshot, _: &FeatureView) -> Result<OpenedView, Error> {
+        let rows = self.rows;
+        let batches = stream::iter((0..rows.div_ceil(BATCH_ROWS)).map(move |batch| {
+            let numbers = batch * BATCH_ROWS..rows.min((batch + 1) * BATCH_ROWS);
+            let count = (numbers.end - numbers.start) as usize;
+            let users = numbers.clone().map(|n| Some(format!("user-{:010}", n.wrapping_mul(7_919) % rows)));
+            let columns: Vec<(&str, ArrayRef)> = vec![
+                ("user", Arc::new(users.collect::<StringArray>())),
+                ("event", Arc::new(TimestampMicrosecondArray::from(vec![500; count]).with_timezone("UTC"))),
+                ("created", Arc::new(TimestampMicrosecondArray::new_null(count).with_timezone("UTC"))),
+                ("deleted", Arc::new(BooleanArray::new_null(count))),
+                ("score", Arc::new(numbers.map(|n| Some(n as f64)).collect::<Float64Array>())),
+                ("name", Arc::new(StringArray::from(vec!["some forty bytes of text to fill the row"; count]))),
+            ];
+            Ok(RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true)))
+                .unwrap())
+        }));
+        Ok(OpenedView { batches: batches.boxed(), sources: vec![], total_rows: Some(rows) })
+    }
+}
+
+fn peak_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1_024
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "reads the whole process's peak memory: run it alone, in release, as the module says"]
+async fn ten_million_rows_of_as_many_keys_grow_memory_by_less_than_200_mb() {
+    let mut world = World::new().await;
+    world.config = tidegate_materializer::Config::new(world.folder.path().to_owned());
+    let (store, rows) = (Sink::default(), Many { rows: 10_000_000 });
+    let before = peak_bytes();
+    let parts = Parts {
+        store: &store,
+        rows: &rows,
+        registry: &world.registry,
+        clock: world.clock.as_ref(),
+        progress: &Silent,
+        config: &world.config,
+    };
+    let report = materialize(&Request::default(), &parts, &CancellationToken::new()).await.unwrap();
+    assert!(report.is_complete(), "{report:?}");
+    assert_eq!(store.0.load(Ordering::Relaxed), 10_000_000, "one write a key");
+    let grown = peak_bytes() - before;
+    println!("10 M rows of 10 M keys: peak memory grew by {} MB", grown / 1_000_000);
+    assert!(grown < 200_000_000, "{grown} bytes");
+}
