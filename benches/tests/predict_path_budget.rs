@@ -1,0 +1,12 @@
+//! The hot path's budget, held: the bench that counts fails above the numbers of ARCHITECTURE.md.
+
+use std::process::Command;
+
+#[test]
+fn one_predict_stays_within_its_budget_of_allocations_and_system_calls() {
+    let output = Command::new(env!("CARGO_BIN_EXE_predict_path")).args(["--rounds", "3"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    let result: serde_json::Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    assert!(result["figures"]["allocations_per_request"].as_f64().unwrap() > 0.0, "{result}");
+}
