@@ -49,7 +49,9 @@ mod tests {
         let chosen = |keys: &[u32], seed| {
             let mut sample = Sample::new(50, seed);
             for _twice in 0..2 {
-                keys.iter().for_each(|key| drop(sample.admit(&key.to_be_bytes())));
+                for key in &keys {
+                    sample.admit(&key.to_be_bytes());
+                }
             }
             forwards.iter().copied().filter(|key| sample.contains(&key.to_be_bytes())).collect::<Vec<_>>()
         };

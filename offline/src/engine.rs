@@ -81,6 +81,8 @@ impl Engine {
 
     fn context(&self, sources: &[PinnedSource]) -> Result<SessionContext, Error> {
         let failed = |error: datafusion::error::DataFusionError| Error::Engine { reason: error.to_string() };
+        std::fs::create_dir_all(&self.config.spill_folder)
+            .map_err(|error| Error::Engine { reason: format!("{}: {error}", self.config.spill_folder.display()) })?;
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(FairSpillPool::new(self.config.memory_bytes)))
             .with_temp_file_path(self.config.spill_folder.clone())

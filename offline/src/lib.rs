@@ -13,6 +13,7 @@ mod engine;
 mod error;
 mod facts;
 mod normalise;
+mod parquet_file;
 mod source;
 mod view;
 
@@ -20,5 +21,6 @@ pub use engine::{Engine, EngineConfig};
 pub use error::Error;
 pub use facts::{OfflineFacts, PlannedQuery};
 pub use normalise::{CREATED, DELETED, EVENT};
+pub use parquet_file::parquet_bytes;
 pub use source::{PinnedFile, PinnedSource};
 pub use view::ViewRows;

@@ -58,7 +58,11 @@ fn root() -> PathBuf {
 }
 
 fn metadata() -> Metadata {
-    MetadataCommand::new().manifest_path(root().join("Cargo.toml")).other_options(["--offline".to_owned()]).exec().unwrap()
+    MetadataCommand::new()
+        .manifest_path(root().join("Cargo.toml"))
+        .other_options(["--offline".to_owned()])
+        .exec()
+        .unwrap()
 }
 
 fn ours(metadata: &Metadata) -> Vec<&Package> {
@@ -245,9 +249,8 @@ fn rust_files(root: &Path) -> Vec<PathBuf> {
 }
 
 fn is_test_code(relative: &Path) -> bool {
-    let in_folder = relative.components().any(|part| {
-        matches!(part.as_os_str().to_str(), Some("tests" | "benches" | "examples"))
-    });
+    let in_folder =
+        relative.components().any(|part| matches!(part.as_os_str().to_str(), Some("tests" | "benches" | "examples")));
     in_folder || relative.file_name().is_some_and(|name| name == "tests.rs")
 }
 

@@ -44,7 +44,9 @@ pub struct Global {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Write a small project that works
-    #[command(after_help = "Example:\n  tidegate init shop && cd shop && tidegate apply && tidegate materialize && tidegate serve")]
+    #[command(
+        after_help = "Example:\n  tidegate init shop && cd shop && tidegate apply && tidegate materialize && tidegate serve"
+    )]
     Init(Init),
     /// Check every definition: names, types, SQL against the Parquet schemas, models against services
     Validate,
@@ -54,16 +56,22 @@ pub enum Command {
     /// Make the definitions the registry's next version
     Apply(Apply),
     /// Compute features and write them to the online store
-    #[command(after_help = "Examples:\n  tidegate materialize                        # every view, from where it left off until now\n  tidegate materialize --views weather --end 2013-11-15T12:00:00Z\n  tidegate materialize --views weather --rebuild")]
+    #[command(
+        after_help = "Examples:\n  tidegate materialize                        # every view, from where it left off until now\n  tidegate materialize --views weather --end 2013-11-15T12:00:00Z\n  tidegate materialize --views weather --rebuild"
+    )]
     Materialize(Materialize),
     /// Compare the online store with what the sources say
-    #[command(after_help = "Examples:\n  tidegate verify                 # 1,000 keys of each view\n  tidegate verify --all")]
+    #[command(
+        after_help = "Examples:\n  tidegate verify                 # 1,000 keys of each view\n  tidegate verify --all"
+    )]
     Verify(Verify),
     /// Serve features and predictions over HTTP
     #[command(after_help = "Example:\n  tidegate serve --listen 127.0.0.1:6566")]
     Serve(Serve),
     /// Ask an endpoint for predictions
-    #[command(after_help = "Example:\n  tidegate predict arrival_delay --entities '{\"carrier\": \"AA\", \"origin\": \"JFK\"}' --request '{\"distance\": 760}'")]
+    #[command(
+        after_help = "Example:\n  tidegate predict arrival_delay --entities '{\"carrier\": \"AA\", \"origin\": \"JFK\"}' --request '{\"distance\": 760}'"
+    )]
     Predict(Predict),
     /// Read features
     #[command(subcommand)]
@@ -174,7 +182,9 @@ pub struct Predict {
 #[derive(Debug, Subcommand)]
 pub enum Features {
     /// Read features from the online store
-    #[command(after_help = "Examples:\n  tidegate features get --service arrival_delay --entities '{\"carrier\": [\"AA\"]}'\n  tidegate features get carrier_delay_24h:late_share --entities '{\"carrier\": [\"AA\", \"UA\"]}'")]
+    #[command(
+        after_help = "Examples:\n  tidegate features get --service arrival_delay --entities '{\"carrier\": [\"AA\"]}'\n  tidegate features get carrier_delay_24h:late_share --entities '{\"carrier\": [\"AA\", \"UA\"]}'"
+    )]
     Get(FeaturesGet),
 }
 

@@ -41,8 +41,11 @@ pub struct Printer {
 
 #[derive(Debug)]
 enum Sink {
-    Process { live: bool },
+    Process {
+        live: bool,
+    },
     Frames(mpsc::Sender<Frame>),
+    Nowhere,
     #[cfg(test)]
     Memory(std::sync::Mutex<String>),
 }
@@ -56,6 +59,11 @@ impl Printer {
     /// Sends frames to the process that handed the command over; one that does not read holds the command back.
     pub const fn frames(format: Format, frames: mpsc::Sender<Frame>) -> Self {
         Self { format, sink: Sink::Frames(frames) }
+    }
+
+    /// Says nothing.
+    pub const fn silent() -> Self {
+        Self { format: Format::Json, sink: Sink::Nowhere }
     }
 
     /// The chosen format.
@@ -86,7 +94,7 @@ impl Printer {
     pub fn progress(&self, text: String) {
         match &self.sink {
             Sink::Process { live: true } => show(&Frame::Progress(text)),
-            Sink::Process { live: false } => {}
+            Sink::Process { live: false } | Sink::Nowhere => {}
             // a lost progress line is no loss, so a full channel is no reason to wait
             Sink::Frames(frames) => drop(frames.try_send(Frame::Progress(text))),
             #[cfg(test)]
@@ -97,6 +105,7 @@ impl Printer {
     async fn send(&self, frame: Frame) {
         match &self.sink {
             Sink::Process { .. } => show(&frame),
+            Sink::Nowhere => {}
             // the other end has gone: its cancellation stops the command, not its output
             Sink::Frames(frames) => drop(frames.send(frame).await),
             #[cfg(test)]

@@ -3,8 +3,8 @@
 //! A command that touches the state either becomes the owner, or finds a live one and hands it the work
 //! ([`handover`]); after a `kill -9` the kernel has dropped the lock, and the next command owns the folder again.
 
-pub mod handover;
 mod folder;
+pub mod handover;
 mod socket;
 
 pub use folder::{Ownership, StateFolder, StateFolderError};

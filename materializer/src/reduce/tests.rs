@@ -59,7 +59,7 @@ proptest! {
             by_key.entry(key.clone()).or_default().push(CandidateRow { bytes: Bytes::copy_from_slice(row) });
         }
         let slow = by_key.into_iter().map(|(key, candidates)| {
-            let Winner::Row(best) | Winner::Deleted(best) =
+            let (Winner::Row(best) | Winner::Deleted(best)) =
                 winner(&candidates, Micros::MAX, None, VisibilityMode::EventTime) else { unreachable!("rows without ttl") };
             (key, best.bytes.to_vec())
         });

@@ -51,7 +51,7 @@ fn every_type_reaches_the_row_and_keys_stand_in_name_order() {
     let list = ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![Some(1), None]), Some(vec![]), None]);
     let mut types =
         [Bool, Int32, Int64, Float32, Float64, Timestamp, Date, String, Bytes].map(FeatureType::Scalar).to_vec();
-    types.push(FeatureType::List(ScalarType::Int64));
+    types.push(FeatureType::List(Int64));
     let columns: Vec<ArrayRef> = vec![
         Arc::new(Int32Array::from(vec![7, 8, 9])),
         Arc::new(StringArray::from(vec!["x", "y", "z"])),

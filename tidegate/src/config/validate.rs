@@ -228,7 +228,9 @@ fn validate_gateway(raw: &RawGateway, errors: &mut Errors) -> GatewaySection {
     if !listen.ip().is_loopback() && !raw.insecure {
         errors.push(
             "gateway.listen",
-            format!("{listen} is public and nobody is authenticated; listen on 127.0.0.1, or say gateway.insecure: true"),
+            format!(
+                "{listen} is public and nobody is authenticated; listen on 127.0.0.1, or say gateway.insecure: true"
+            ),
         );
     }
     GatewaySection {

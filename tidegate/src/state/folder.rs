@@ -46,7 +46,9 @@ pub enum StateFolderError {
         source: std::io::Error,
     },
     /// A newer Tidegate wrote it.
-    #[error("state folder {path} has format {found}, this version knows up to {FORMAT}; upgrade tidegate, or choose another folder with --state")]
+    #[error(
+        "state folder {path} has format {found}, this version knows up to {FORMAT}; upgrade tidegate, or choose another folder with --state"
+    )]
     Newer {
         /// The folder.
         path: PathBuf,
@@ -125,10 +127,9 @@ impl StateFolder {
         match text.trim().parse::<u32>() {
             Ok(found) if found > FORMAT => Err(StateFolderError::Newer { path: self.path.clone(), found }),
             Ok(_) => Ok(()),
-            Err(_) => Err(StateFolderError::NotOurs {
-                path: self.path.clone(),
-                found: text.chars().take(40).collect(),
-            }),
+            Err(_) => {
+                Err(StateFolderError::NotOurs { path: self.path.clone(), found: text.chars().take(40).collect() })
+            }
         }
     }
 }

@@ -1,0 +1,103 @@
+//! `predict`, `features get`, `store adopt`: what goes through the online side.
+//!
+//! The first two speak to the gateway over HTTP, as any caller does: to the one that this process serves, else to one that
+//! lives as long as the command.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use bytes::Bytes;
+use serde_json::Value;
+use tidegate_catalog::Deadline;
+use tidegate_control::Marks;
+use tidegate_store::{OnlineStore, StoreMarks};
+use tokio::sync::oneshot;
+
+use super::{
+    catalog::{Done, Failure},
+    exit,
+};
+use crate::{
+    http_client::{Answer, Connection},
+    instance::Instance,
+    output::Printer,
+};
+
+/// A gateway for the length of a command.
+pub(super) struct Reached {
+    /// Where it listens.
+    pub(super) address: SocketAddr,
+    own: Option<(oneshot::Sender<()>, tokio::task::JoinHandle<()>)>,
+}
+
+impl Reached {
+    /// The gateway that this process serves, or one of its own on a free port.
+    pub(super) async fn gateway(instance: &Instance) -> Result<Self, Failure> {
+        if let Some(address) = instance.serving.get() {
+            return Ok(Self { address: *address, own: None });
+        }
+        let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let bound = instance.gateway(free).await.map_err(Failure::new)?;
+        let address = bound.addr;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let running = tokio::spawn(bound.run(async move { drop(stopped.await) }));
+        Ok(Self { address, own: Some((stop, running)) })
+    }
+
+    /// Ends the gateway if it was made for this command.
+    pub(super) async fn done(self) {
+        if let Some((stop, running)) = self.own {
+            drop(stop);
+            drop(running.await);
+        }
+    }
+}
+
+/// Posts `body` and prints the answer.
+pub(super) async fn post(instance: &Instance, printer: &Printer, path: &str, body: &Value) -> Done {
+    let gateway = Reached::gateway(instance).await?;
+    let answer = ask(gateway.address, path, body).await;
+    gateway.done().await;
+    let answer = answer?;
+    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    if !answer.status.is_success() {
+        return Err(Failure::new(format!("{}: {text}", answer.status)));
+    }
+    let pretty = serde_json::from_str::<Value>(&text).and_then(|value| serde_json::to_string_pretty(&value));
+    printer.out(pretty.unwrap_or(text)).await;
+    Ok(exit::DONE)
+}
+
+async fn ask(address: SocketAddr, path: &str, body: &Value) -> Result<Answer, Failure> {
+    let body = serde_json::to_vec(body).expect("a JSON value can be written");
+    Ok(Connection::open(address).await?.post(path, Bytes::from(body)).await?)
+}
+
+/// `tidegate store adopt`
+pub(super) async fn adopt(instance: &Instance, printer: &Printer) -> Done {
+    let store = instance.store.marks(Deadline::NEVER).await?;
+    let Some(registry_id) = store.registry_id.clone() else {
+        printer.out("the store has never been written; there is nothing to adopt").await;
+        return Ok(exit::DONE);
+    };
+    let marks = Marks {
+        registry_id,
+        version: store.version,
+        project: store.project,
+        key_set: store.key_set,
+        field: store.field,
+    };
+    let published = instance.registry.adopt(&marks).await?;
+    let now = instance.registry.marks().await?;
+    let raised = StoreMarks {
+        registry_id: Some(now.registry_id.clone()),
+        version: now.version,
+        project: now.project,
+        key_set: now.key_set,
+        field: now.field,
+        event_clock: store.event_clock,
+    };
+    instance.store.adopt(&raised, Deadline::NEVER).await?;
+    let version = published.map_or(now.version, |snapshot| snapshot.version);
+    printer.out(format!("the store is this registry's now, at version {version}; materialize to fill it")).await;
+    Ok(exit::DONE)
+}

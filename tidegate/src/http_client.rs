@@ -1,0 +1,80 @@
+//! A plain HTTP/1.1 client for our own faces: one connection, one request at a time.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::{Request, StatusCode, client::conn::http1::SendRequest, header};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+/// One kept-alive connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    address: SocketAddr,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// Its status.
+    pub(crate) status: StatusCode,
+    /// Its body.
+    pub(crate) body: Bytes,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClientError {
+    /// Nobody listens.
+    #[error("cannot reach http://{address}: {source}")]
+    Connect {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The connection broke.
+    #[error("http://{address} gave no answer: {source}")]
+    Broken {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: hyper::Error,
+    },
+}
+
+impl Connection {
+    /// Opens a connection.
+    /// # Errors
+    /// [`ClientError::Connect`].
+    pub(crate) async fn open(address: SocketAddr) -> Result<Self, ClientError> {
+        let stream = TcpStream::connect(address).await.map_err(|source| ClientError::Connect { address, source })?;
+        stream.set_nodelay(true).map_err(|source| ClientError::Connect { address, source })?;
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|source| ClientError::Broken { address, source })?;
+        // it ends with its sender; what it says then, the sender has said already
+        drop(tokio::spawn(connection));
+        Ok(Self { sender, address })
+    }
+
+    /// Posts JSON.
+    /// # Errors
+    /// [`ClientError::Broken`]; a refusal is an answer.
+    pub(crate) async fn post(&mut self, path: &str, body: Bytes) -> Result<Answer, ClientError> {
+        let address = self.address;
+        let broken = |source| ClientError::Broken { address, source };
+        let request = Request::post(path)
+            .header(header::HOST, address.to_string())
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(body))
+            .expect("paths are made of names, which need no escaping");
+        self.sender.ready().await.map_err(broken)?;
+        let answer = self.sender.send_request(request).await.map_err(broken)?;
+        let status = answer.status();
+        let body = answer.into_body().collect().await.map_err(broken)?.to_bytes();
+        Ok(Answer { status, body })
+    }
+}

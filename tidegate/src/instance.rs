@@ -1,0 +1,164 @@
+//! What a process that owns a state folder holds open: registry, store, engine, ONNX Runtime, clock.
+
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
+
+use tidegate_control::Registry;
+use tidegate_gateway::{
+    Bound, DroppingSink, Exposure, FeedError, Gateway, GatewayConfig, MetricsPage, ModelLoader, Newest, Parts,
+    Published, SnapshotFeed,
+};
+use tidegate_inference::Runtime;
+use tidegate_offline::{Engine, EngineConfig};
+use tidegate_store::{AnyStore, Durability, EmbeddedConfig, EmbeddedStore, RedisConfig, RedisStore};
+
+use crate::{
+    clock::SystemClock,
+    config::{Config, StoreSection},
+    onnxruntime,
+    project::Project,
+    state::StateFolder,
+};
+
+/// The opened parts of one project's state.
+pub struct Instance {
+    /// The project.
+    pub project: Project,
+    /// The clock, moved by `--as-of`.
+    pub clock: Arc<SystemClock>,
+    /// The registry and its ledger.
+    pub registry: Arc<Registry>,
+    /// The online store.
+    pub store: AnyStore,
+    /// The query engine.
+    pub engine: Engine,
+    /// ONNX Runtime, or why it is not there.
+    pub runtime: Result<Runtime, String>,
+    /// The metrics of this process.
+    pub metrics: MetricsPage,
+    /// Where this process serves, once it does.
+    pub serving: OnceLock<SocketAddr>,
+    state: PathBuf,
+}
+
+/// Why an instance cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The registry.
+    #[error(transparent)]
+    Registry(#[from] tidegate_control::Error),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] tidegate_store::Error),
+}
+
+impl Instance {
+    /// Opens everything in a state folder that this process owns. `ort` is the environment's `ORT_DYLIB_PATH`.
+    /// # Errors
+    /// [`OpenError`]. A missing ONNX Runtime is no error here: only what runs models needs it.
+    pub async fn open(
+        project: Project,
+        folder: &StateFolder,
+        clock: Arc<SystemClock>,
+        metrics: MetricsPage,
+        ort: Option<PathBuf>,
+    ) -> Result<Self, OpenError> {
+        let config = Arc::clone(&project.config);
+        let state = folder.path().to_owned();
+        let registry = Registry::open(&state.join("registry.sqlite"), Arc::clone(&clock) as _).await?;
+        registry.abandon_unfinished().await?;
+        Ok(Self {
+            registry: Arc::new(registry),
+            store: open_store(&config, folder, &clock)?,
+            engine: engine(&config, state.join("spill")),
+            runtime: onnxruntime::load(&config, ort).map_err(|error| error.to_string()),
+            serving: OnceLock::new(),
+            metrics,
+            clock,
+            project,
+            state,
+        })
+    }
+
+    /// A gateway over this instance, listening at `listen`.
+    /// # Errors
+    /// In words: no ONNX Runtime, or the address cannot be taken.
+    pub async fn gateway(&self, listen: SocketAddr) -> Result<Bound, String> {
+        let section = &self.project.config.gateway;
+        let mut config = GatewayConfig::new(listen, self.state.join("last-good-snapshot.json"));
+        config.exposure = if section.insecure { Exposure::Insecure } else { Exposure::LoopbackOnly };
+        config.max_in_flight = section.max_concurrent_requests;
+        config.drain_timeout = section.shutdown_grace;
+        config.max_clock_skew = section.max_clock_skew;
+        let runtime = self.runtime.clone()?;
+        let seed = u64::from(std::process::id()) << 32 ^ self.started().cast_unsigned();
+        let parts = Parts {
+            clock: Arc::clone(&self.clock) as _,
+            store: Arc::new(self.store.clone()),
+            models: ModelLoader::onnx(runtime, self.project.config.root.clone()),
+            feed: Arc::new(RegistryFeed(Arc::clone(&self.registry))),
+            sink: Arc::new(DroppingSink),
+            metrics: self.metrics.clone(),
+            id_seed: seed,
+            as_of: self.clock.as_of(),
+        };
+        Gateway::bind(config, parts).await.map_err(|error| error.to_string())
+    }
+
+    fn started(&self) -> i64 {
+        use tidegate_catalog::Clock;
+        self.clock.wall_now().0
+    }
+}
+
+/// The engine that a configuration describes; it needs no state, only a folder to spill into.
+pub fn engine(config: &Config, spill_folder: PathBuf) -> Engine {
+    let settings =
+        EngineConfig { memory_bytes: config.offline.memory_bytes, spill_folder, partitions: config.offline.partitions };
+    Engine::new(settings, &config.root)
+}
+
+fn open_store(
+    config: &Config,
+    folder: &StateFolder,
+    clock: &Arc<SystemClock>,
+) -> Result<AnyStore, tidegate_store::Error> {
+    let clock = Arc::clone(clock) as Arc<dyn tidegate_catalog::Clock>;
+    Ok(match &config.store {
+        StoreSection::Embedded { power, namespace, .. } => {
+            let durability = if *power { Durability::Power } else { Durability::Process };
+            let settings = EmbeddedConfig { durability, namespace: namespace.clone(), ..EmbeddedConfig::default() };
+            AnyStore::Embedded(EmbeddedStore::open(folder.path(), &settings, clock)?)
+        }
+        StoreSection::Redis { url, password, namespace, timeout } => {
+            let settings = RedisConfig {
+                url: url.reveal().to_owned(),
+                password: password.as_ref().map(|password| password.reveal().to_owned()),
+                namespace: namespace.clone(),
+                timeout: *timeout,
+            };
+            AnyStore::Redis(RedisStore::new(&settings, clock)?)
+        }
+    })
+}
+
+/// The registry as the gateway's feed of snapshots.
+struct RegistryFeed(Arc<Registry>);
+
+impl SnapshotFeed for RegistryFeed {
+    fn newest(&self, known: Option<u64>) -> Newest<'_> {
+        Box::pin(async move {
+            use tidegate_control::SnapshotSource;
+            let failed = |error: tidegate_control::Error| FeedError { message: error.to_string() };
+            let Some(version) = self.0.newest_version().await.map_err(failed)? else { return Ok(None) };
+            if Some(version) == known {
+                return Ok(None);
+            }
+            let bytes = self.0.bytes(version).await.map_err(failed)?;
+            Ok(Some(Published { version, bytes }))
+        })
+    }
+}

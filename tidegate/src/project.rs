@@ -1,0 +1,192 @@
+//! A project's folder: its configuration from `tidegate.yaml`, its definitions from every other YAML file.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use serde_json::Value;
+use tidegate_catalog::yaml::{self, Loaded, Problem, SourceText};
+
+use crate::{
+    cli::Global,
+    config::{Config, ConfigError, Layers, LayersError},
+};
+
+/// The root file's name.
+const ROOT_FILE: &str = "tidegate.yaml";
+
+/// An opened project.
+#[derive(Clone, Debug)]
+pub struct Project {
+    /// The checked configuration.
+    pub config: Arc<Config>,
+    /// Where each value of it came from.
+    pub layers: Layers,
+}
+
+/// Why a project cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectError {
+    /// There is no `tidegate.yaml`.
+    #[error(
+        "{folder}: there is no tidegate.yaml here; `tidegate init` writes a project, --project names another folder"
+    )]
+    NoProject {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A file cannot be read.
+    #[error("{path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// `tidegate.yaml` or a definition is wrong.
+    #[error("{}", lines(.0))]
+    Problems(Vec<Problem>),
+    /// A variable or a field that the configuration does not know.
+    #[error("{}", lines(.0))]
+    Layers(Vec<LayersError>),
+    /// Values that cannot be.
+    #[error("{}", lines(.0))]
+    Config(Vec<ConfigError>),
+}
+
+fn lines<T: ToString>(all: &[T]) -> String {
+    all.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+impl Project {
+    /// Reads the configuration of the project that the flags name.
+    /// # Errors
+    /// [`ProjectError`] with every problem of one layer.
+    pub fn open(
+        global: &Global,
+        flags: &[(&str, Value)],
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ProjectError> {
+        let root = &global.project;
+        let file = root.join(ROOT_FILE);
+        if !file.is_file() {
+            return Err(ProjectError::NoProject { folder: root.clone() });
+        }
+        let text = read_text(&file).map_err(|found| match found {
+            Unreadable::Io(source) => ProjectError::File { path: file.clone(), source },
+            Unreadable::NotUtf8 => ProjectError::Problems(vec![Problem::not_utf8(ROOT_FILE)]),
+        })?;
+        let value = yaml::value(ROOT_FILE, &text).map_err(ProjectError::Problems)?;
+        let mut layers = Layers::new(value);
+        layers.add_env(environment).map_err(ProjectError::Layers)?;
+        for (key, value) in flags {
+            layers.add_flag(key, value.clone());
+        }
+        let raw = layers.raw().map_err(|error| ProjectError::Layers(vec![error]))?;
+        let mut config = raw.validate(root).map_err(ProjectError::Config)?;
+        if let Some(state) = &global.state {
+            config.state.clone_from(state);
+        }
+        Ok(Self { config: Arc::new(config), layers })
+    }
+
+    /// Reads every definition.
+    /// # Errors
+    /// [`ProjectError::Problems`] with all of them.
+    pub fn definitions(&self) -> Result<Loaded, ProjectError> {
+        let (mut texts, mut problems) = (Vec::new(), Vec::new());
+        for path in definition_files(&self.config.root)? {
+            let name = path.strip_prefix(&self.config.root).unwrap_or(&path).to_string_lossy().into_owned();
+            match read_text(&path) {
+                Ok(text) => texts.push(SourceText { path: name, text }),
+                Err(Unreadable::NotUtf8) => problems.push(Problem::not_utf8(&name)),
+                Err(Unreadable::Io(source)) => return Err(ProjectError::File { path, source }),
+            }
+        }
+        match yaml::load(&self.config.project, &texts) {
+            Ok(loaded) if problems.is_empty() => Ok(loaded),
+            Ok(_) => Err(ProjectError::Problems(problems)),
+            Err(more) => {
+                problems.extend(more);
+                Err(ProjectError::Problems(problems))
+            }
+        }
+    }
+}
+
+enum Unreadable {
+    Io(std::io::Error),
+    NotUtf8,
+}
+
+fn read_text(path: &Path) -> Result<String, Unreadable> {
+    let bytes = std::fs::read(path).map_err(Unreadable::Io)?;
+    String::from_utf8(bytes).map_err(|_| Unreadable::NotUtf8)
+}
+
+/// Every `.yaml` and `.yml` below `root` but the root file, in name order; hidden folders are passed over.
+fn definition_files(root: &Path) -> Result<Vec<PathBuf>, ProjectError> {
+    let mut files = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let failed = |source| ProjectError::File { path: folder.clone(), source };
+        for entry in std::fs::read_dir(&folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let path = entry.path();
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with('.') {
+                continue;
+            }
+            if path.is_dir() {
+                folders.push(path);
+            } else if matches!(path.extension().and_then(|e| e.to_str()), Some("yaml" | "yml"))
+                && path != root.join(ROOT_FILE)
+            {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::Format;
+
+    fn open(root: &Path) -> Result<Project, ProjectError> {
+        let global = Global { project: root.to_owned(), state: None, as_of: None, output: Format::Table };
+        Project::open(&global, &[], [])
+    }
+
+    #[test]
+    fn a_folder_without_a_project_says_how_to_make_one() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(open(root.path()).unwrap_err().to_string().contains("tidegate init"));
+    }
+
+    #[test]
+    fn every_file_of_the_folder_is_read_and_one_that_is_no_text_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join("tidegate.yaml"), "project: p\n").unwrap();
+        std::fs::create_dir_all(root.path().join("views/.hidden")).unwrap();
+        std::fs::write(root.path().join("views/e.yml"), "kind: Entity\nname: e\njoin_keys: [{name: k, type: int64}]\n")
+            .unwrap();
+        std::fs::write(root.path().join("views/.hidden/x.yaml"), "not: read\n").unwrap();
+        let project = open(root.path()).unwrap();
+        assert_eq!(project.definitions().unwrap().definitions.entities.len(), 1);
+        std::fs::write(root.path().join("latin.yaml"), [b'k', 0xe9]).unwrap();
+        let words = project.definitions().unwrap_err().to_string();
+        assert_eq!(words, "latin.yaml:1: the file is not UTF-8 text; save it as UTF-8");
+    }
+
+    #[test]
+    fn a_wrong_configuration_names_its_key() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join("tidegate.yaml"), "project: p\ngateway: {listen: somewhere}\n").unwrap();
+        let words = open(root.path()).unwrap_err().to_string();
+        assert_eq!(words, "gateway.listen: \"somewhere\" is not an address; write it like 127.0.0.1:6566");
+    }
+}
