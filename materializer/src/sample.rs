@@ -49,7 +49,7 @@ mod tests {
         let chosen = |keys: &[u32], seed| {
             let mut sample = Sample::new(50, seed);
             for _twice in 0..2 {
-                for key in &keys {
+                for key in keys {
                     sample.admit(&key.to_be_bytes());
                 }
             }

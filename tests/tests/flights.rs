@@ -1,5 +1,4 @@
 //! The flights example: the demo whole, and its training rows against the slow definition of the winner.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,7 @@
 //! The rules of the house: crate edges, fences around heavy crates, file sizes, documents that must exist.
 //!
 //! Each rule reads the tree itself; nothing here needs a server.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},

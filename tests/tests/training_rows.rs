@@ -110,7 +110,7 @@ async fn every_training_row_is_what_the_winner_function_says() {
     for view in definitions.views.values() {
         let by_key = rows_by_key(&engine, view, &definitions).await;
         let layout = layout(view);
-        for row in 0..500 {
+        for (row, flight) in training["flight_id"].iter().enumerate() {
             let at = Micros(training["prediction_time"][row].as_i64().unwrap());
             let parts = view.join_keys.iter().map(|key| training[&key.name][row].as_str());
             let rows = parts.collect::<Option<Vec<_>>>().and_then(|key| by_key.get(&key.join("\0")));
@@ -122,7 +122,6 @@ async fn every_training_row_is_what_the_winner_function_says() {
             let found = found.map(|found| RowRef::parse(&found.bytes, &layout, CHECK).unwrap());
             let event = found.map_or(Json::Null, |found| json!(found.stamp().event.0));
             let column = |name: &str| &training[&format!("{}__{name}", view.name)][row];
-            let flight = &training["flight_id"][row];
             assert_eq!(&event, column("event_timestamp"), "{}, flight {flight}", view.name);
             for (index, feature) in view.features.iter().enumerate() {
                 let ours = found.map_or(Value::Null, |found| found.value(index));

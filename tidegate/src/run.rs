@@ -43,7 +43,8 @@ pub struct Environment {
 /// Runs the command line and answers the exit code.
 pub async fn run(cli: Cli, environment: Environment) -> u8 {
     let printer = Printer::process(cli.global.output);
-    match dispatch(cli, environment, &printer).await {
+    // a command's whole work is in this future: too large for the stack
+    match Box::pin(dispatch(cli, environment, &printer)).await {
         Ok(code) => code,
         Err(error) => {
             output::fatal(&error);

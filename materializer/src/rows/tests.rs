@@ -7,7 +7,7 @@ use arrow_array::{
 use arrow_schema::{Field, Schema};
 use tidegate_catalog::{
     FeatureType, GenerationState, RowRef,
-    ScalarType::{self, Bool, Bytes, Date, Float32, Float64, Int32, Int64, String, Timestamp},
+    ScalarType::{Bool, Bytes, Date, Float32, Float64, Int32, Int64, String, Timestamp},
     definitions::{JoinKey, KeyType},
     entity_key::OwnedKeyValue,
     snapshot::GenerationFeature,

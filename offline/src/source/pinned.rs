@@ -54,7 +54,8 @@ impl PinnedSource {
         let mut columns: Vec<Field> = Vec::new();
         let mut files = Vec::with_capacity(found.len());
         for file in &found {
-            let path = std::path::absolute(&file.path).unwrap_or_else(|_| file.path.clone());
+            // an object-store path has no `..`; a link is read where it points now
+            let path = std::fs::canonicalize(&file.path).unwrap_or_else(|_| file.path.clone());
             let (metadata, footer) = read_footer(&source.name, &path)?;
             merge(&source.name, &path, &mut columns, footer.schema())?;
             files.push(PinnedFile {
