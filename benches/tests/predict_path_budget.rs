@@ -4,6 +4,8 @@ use std::process::Command;
 
 #[test]
 fn one_predict_stays_within_its_budget_of_allocations_and_system_calls() {
+    let page = include_str!("../../ARCHITECTURE.md").split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(page.contains("at most 40 allocations and 20 system calls"), "the page and the bench have other budgets");
     let output = Command::new(env!("CARGO_BIN_EXE_predict_path")).args(["--rounds", "3"]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));

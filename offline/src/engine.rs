@@ -96,7 +96,7 @@ impl Engine {
         config.options_mut().execution.parquet.pushdown_filters = false;
         // what a sort keeps back for its merge must fit the limit, whatever the limit
         let reserved = &mut config.options_mut().execution.sort_spill_reservation_bytes;
-        *reserved = (*reserved).min(self.config.memory_bytes / 8);
+        *reserved = (*reserved).min(self.config.memory_bytes / 4);
         let context = SessionContext::new_with_config_rt(config, runtime);
         for source in sources {
             let table = Arc::new(SourceTable::new(source.clone()));

@@ -22,6 +22,8 @@ use tidegate_catalog::{
 use tidegate_offline::{Engine, EngineConfig, Error};
 
 const ROOMY: usize = 256 << 20;
+/// Less than a sort of the rows below needs.
+const TIGHT: usize = 40 << 20;
 
 /// A project folder of its own.
 struct Project {
@@ -244,7 +246,7 @@ async fn a_file_replaced_while_it_is_read_is_named() {
 #[tokio::test]
 async fn little_memory_spills_and_yields_the_same_rows() {
     let project = Project::new();
-    let count = 200_000_i64;
+    let count = 800_000_i64;
     let key = (0..count).map(|i| format!("key-{:06}", i * 7919 % count)).collect::<Vec<_>>();
     let key: ArrayRef = Arc::new(StringArray::from(key));
     project
@@ -253,8 +255,8 @@ async fn little_memory_spills_and_yields_the_same_rows() {
     let query = sql("SELECT k, ts, CAST(row_number() OVER (ORDER BY k, ts) AS BIGINT) AS x FROM s");
     let sorting = view(query, "int64");
     let roomy = read(&project.engine(ROOMY, 1), &sorting, &definitions).await.unwrap();
-    let tight = read(&project.engine(8 << 20, 1), &sorting, &definitions).await.unwrap();
-    assert_eq!(table(&roomy).len(), 200_000);
+    let tight = read(&project.engine(TIGHT, 1), &sorting, &definitions).await.unwrap();
+    assert_eq!(table(&roomy).len(), 800_000);
     assert_eq!(table(&roomy), table(&tight));
 }
 

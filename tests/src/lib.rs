@@ -84,6 +84,14 @@ impl Sandbox {
         said(&output)
     }
 
+    /// Runs a command with its state in another folder of this sandbox, and the store at `url`.
+    pub fn on_store(&self, state: &str, url: &str, arguments: &[&str]) -> Said {
+        let mut command = Command::new(binary());
+        command.arg("-C").arg(&self.project).arg("--state").arg(self.folder.path().join(state)).args(arguments);
+        let output = command.env("TIDEGATE__STORE__URL", url).stdin(Stdio::null()).output();
+        said(&output.expect("the binary starts"))
+    }
+
     /// Runs a command by itself.
     pub fn run_plain(&self, arguments: &[&str]) -> Said {
         said(&Command::new(binary()).args(arguments).output().expect("the binary starts"))

@@ -222,6 +222,24 @@ fn every_error_code_has_a_page() {
 }
 
 #[test]
+fn every_corner_case_of_the_page_has_its_test_and_every_test_its_case() {
+    let page = std::fs::read_to_string(root().join("docs/corner-cases.md")).unwrap();
+    let listed = page.lines().filter_map(|line| Some((line.strip_prefix("| ")?.get(..2)?.parse::<u8>().ok()?, line)));
+    let listed = listed.collect::<BTreeMap<_, _>>();
+    assert_eq!(listed.keys().copied().collect::<Vec<_>>(), (1..=41).collect::<Vec<_>>());
+    let tested = listed.iter().filter(|(_, line)| line.ends_with("| tested |")).map(|(case, _)| *case);
+    let tested = tested.collect::<BTreeSet<_>>();
+    let mut named = BTreeSet::new();
+    for file in rust_files(&root()) {
+        let text = std::fs::read_to_string(file).unwrap();
+        let names =
+            text.match_indices("fn case_").filter_map(|(at, start)| text.get(at + start.len()..at + start.len() + 2));
+        named.extend(names.filter_map(|number| number.parse::<u8>().ok()));
+    }
+    assert_eq!(named, tested);
+}
+
+#[test]
 fn decisions_have_the_five_parts() {
     for entry in std::fs::read_dir(root().join("docs/adr")).unwrap() {
         let path = entry.unwrap().path();

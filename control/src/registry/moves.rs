@@ -8,7 +8,7 @@ use super::{Cause, Registry};
 use crate::{
     Error, Interval, Marks, RunState, covers,
     generations::{Builds, Numbers, promote},
-    storage::{Connection, meta},
+    storage::Connection,
 };
 
 /// A retired generation whose rows may go.
@@ -112,8 +112,8 @@ impl Registry {
     /// so that nothing given from now on was given before. `None` when no version had to be published.
     ///
     /// From the same registry, generations keep their fields: a number means the same in both. From another registry they
-    /// do not, so the id of the store is taken over and every view is built anew under fresh numbers; the other registry
-    /// is then the one that the store refuses.
+    /// do not, so every view is built anew under fresh numbers. The registry keeps its own id; the caller gives the store that
+    /// id, and the other registry is then the one that the store refuses.
     /// # Errors
     /// [`Error::NumbersExhausted`] when the store's numbers leave no room, and what the database says.
     pub async fn adopt(&self, store: &Marks) -> Result<Option<Snapshot>, Error> {
@@ -125,14 +125,11 @@ impl Registry {
             key_set: given.key_set.max(store.key_set),
             field: given.field.max(store.field),
         };
-        let set_id = meta::set(&mut write, meta::REGISTRY_ID, &store.registry_id).await;
-        set_id.map_err(|source| self.storage.failed(source))?;
         let published = match self.newest_on(&mut write).await? {
             Some(current) if !same_registry || current.version < store.version => {
                 let past = Snapshot { version: current.version.max(store.version), ..current };
                 let mut next = self.successor(&past)?;
                 if !same_registry {
-                    next.registry_id.clone_from(&store.registry_id);
                     renumber(&mut next, &mut numbers)?;
                 }
                 self.publish(&mut write, &next, Cause::Adopt).await?;
