@@ -192,7 +192,7 @@ mod tests {
         assert_eq!(find("store.timeout_ms"), (json!(7), Layer::Env));
         assert_eq!(find("store.namespace"), (json!("a"), Layer::File));
         assert_eq!(find("gateway.listen"), (json!("127.0.0.1:1"), Layer::Flag));
-        assert_eq!(find("gateway.max_rows"), (json!(10_000), Layer::Default));
+        assert_eq!(find("gateway.max_concurrent_requests"), (json!(1024), Layer::Default));
         assert!(layers.raw().unwrap().validate(Path::new("/p")).is_ok());
     }
 
@@ -211,11 +211,14 @@ mod tests {
     fn wrong_variables_are_all_named() {
         let mut layers = Layers::new(json!({"project": "p"}));
         let errors = layers
-            .add_env(env(&[("TIDEGATE__STORE__TIMEOUTMS", "7"), ("TIDEGATE__GATEWAY__MAX_ROWS", "many")]))
+            .add_env(env(&[
+                ("TIDEGATE__STORE__TIMEOUTMS", "7"),
+                ("TIDEGATE__GATEWAY__MAX_CONCURRENT_REQUESTS", "many"),
+            ]))
             .unwrap_err();
         let words = errors.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert!(words[0].contains("there is no configuration key \"store.timeoutms\""), "{words:?}");
-        assert!(words[1].contains("gateway.max_rows is a whole number"), "{words:?}");
+        assert!(words[1].contains("gateway.max_concurrent_requests is a whole number"), "{words:?}");
     }
 
     #[test]

@@ -78,10 +78,6 @@ pub struct RawGateway {
     pub listen: String,
     /// Allows a public address although nobody is authenticated. Default false.
     pub insecure: bool,
-    /// Most bytes of a request's body. Default 8388608 (8 MiB).
-    pub max_body_bytes: u64,
-    /// Most rows of one request. Default 10000.
-    pub max_rows: u32,
     /// Most requests at work at one time; more are answered 429. Default 1024.
     pub max_concurrent_requests: u32,
     /// Milliseconds that running requests get to finish at shutdown. Default 10000.
@@ -167,8 +163,6 @@ impl Default for RawGateway {
         Self {
             listen: "127.0.0.1:6566".to_owned(),
             insecure: false,
-            max_body_bytes: 8 * 1024 * 1024,
-            max_rows: 10_000,
             max_concurrent_requests: 1024,
             shutdown_grace_ms: 10_000,
             max_clock_skew_ms: 2_000,

@@ -72,10 +72,6 @@ pub struct GatewaySection {
     pub listen: SocketAddr,
     /// Whether a public address is allowed.
     pub insecure: bool,
-    /// Most bytes of a body.
-    pub max_body_bytes: usize,
-    /// Most rows of a request.
-    pub max_rows: usize,
     /// Most requests at work.
     pub max_concurrent_requests: usize,
     /// Time to finish at shutdown.
@@ -236,8 +232,6 @@ fn validate_gateway(raw: &RawGateway, errors: &mut Errors) -> GatewaySection {
     GatewaySection {
         listen,
         insecure: raw.insecure,
-        max_body_bytes: errors.positive("gateway.max_body_bytes", raw.max_body_bytes),
-        max_rows: errors.positive("gateway.max_rows", u64::from(raw.max_rows)),
         max_concurrent_requests: errors
             .positive("gateway.max_concurrent_requests", u64::from(raw.max_concurrent_requests)),
         shutdown_grace: Duration::from_millis(raw.shutdown_grace_ms),
