@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// Event time, created flag and time, check, null bitmap of ten features.
-const HEADER: usize = 8 + 1 + 8 + 2 + 2;
+pub(crate) const HEADER: usize = 8 + 1 + 8 + 2 + 2;
 const INPUTS: usize = VIEWS * FEATURES;
 
 /// The server's state.

@@ -33,7 +33,8 @@ pub const MODEL: &str = "gbt_100x5.onnx";
 const PROJECT: ProjectNumber = ProjectNumber(1);
 const KEY_SET: KeySetNumber = KeySetNumber(1);
 const FLOAT: FeatureType = FeatureType::Scalar(ScalarType::Float32);
-const EVENT: Micros = Micros(1_700_000_000_000_000);
+/// Event time of every row; they were created a second later.
+pub const EVENT: Micros = Micros(1_700_000_000_000_000);
 
 /// Where the benches' models lie.
 pub fn models_folder() -> PathBuf {
@@ -52,21 +53,37 @@ pub fn entity_key(id: i64, buffer: &mut BytesMut) -> Result<EntityKey> {
     Ok(EntityKey::encode(PROJECT, KEY_SET, [KeyValue::Int64(id)], buffer)?)
 }
 
-/// All rows of `id`: its values follow from `seed` and `id` alone.
+/// The features of `id`, view by view: they follow from `seed` and `id` alone.
+pub fn values(id: i64, seed: u64) -> [[f32; FEATURES]; VIEWS] {
+    let mut random = StdRng::seed_from_u64(seed ^ id.cast_unsigned());
+    std::array::from_fn(|_| std::array::from_fn(|_| random.random_range(-2.0..2.0)))
+}
+
+/// All rows of `id` as of `event`.
 /// # Errors
 /// Never for values of these types; the codec's own.
-pub fn rows(id: i64, seed: u64) -> Result<Vec<Put>> {
+pub fn rows(id: i64, seed: u64, event: Micros) -> Result<Vec<Put>> {
     let layout = RowLayout::new(&[FLOAT; FEATURES]);
-    let mut random = StdRng::seed_from_u64(seed ^ id.cast_unsigned());
     let key = entity_key(id, &mut BytesMut::new())?;
-    let stamp = Stamp { event: EVENT, created: Some(Micros(EVENT.0 + 1_000_000)) };
-    let row = |field| {
-        let values = (0..FEATURES).map(|_| Value::Float32(random.random_range(-2.0..2.0))).collect::<Vec<_>>();
+    let stamp = Stamp { event, created: Some(Micros(event.0 + 1_000_000)) };
+    let row = |(field, values): (FieldNumber, [f32; FEATURES])| {
+        let values = values.map(Value::Float32);
         let mut row = BytesMut::new();
         layout.encode(stamp, layout.cell_check(field).of(&key), &values, &mut row)?;
         Ok(Put { key: key.clone(), field, row: row.freeze() })
     };
-    fields().into_iter().map(row).collect()
+    fields().into_iter().zip(values(id, seed)).map(row).collect()
+}
+
+/// `count` requests for all features of `size` keys each, drawn below `keys`, as Feast's clients write them.
+pub fn feature_requests(keys: i64, size: usize, count: usize, seed: u64) -> Requests {
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut body = || {
+        let ids = (0..size).map(|_| random.random_range(0..keys).to_string()).collect::<Vec<_>>().join(", ");
+        let service = format!("\"feature_service\": \"{ENDPOINT}\", \"full_feature_names\": true");
+        Bytes::from(format!("{{\"entities\": {{\"{JOIN_KEY}\": [{ids}]}}, {service}}}"))
+    };
+    Requests { path: "/get-online-features".to_owned(), bodies: (0..count).map(|_| body()).collect() }
 }
 
 /// `count` single-row predict requests for keys drawn below `keys`.

@@ -1,6 +1,8 @@
 //! The sides under test: this same program again, one process per role, on cores of its own.
 
 use std::{
+    convert::Infallible,
+    future::Future,
     io::{Read as _, Write as _},
     net::SocketAddr,
     process::Stdio,
@@ -9,8 +11,12 @@ use std::{
 use anyhow::{Context as _, Result};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
+    net::TcpListener,
     process::{Child, Command},
+    runtime::Runtime,
 };
+
+use crate::echo;
 
 /// A running role.
 #[derive(Debug)]
@@ -44,7 +50,7 @@ pub fn pin_self(cores: &str) -> Result<()> {
 /// Starts this program with `arguments` on `cores` and waits until it says where it listens.
 /// # Errors
 /// When it ends before; what it said stands on standard error.
-pub async fn start(cores: &str, arguments: &[String]) -> Result<Role> {
+pub async fn start(cores: &str, arguments: &[&str]) -> Result<Role> {
     started(pinned(cores, std::env::current_exe()?).args(arguments)).await
 }
 
@@ -69,6 +75,32 @@ impl Role {
         drop(self.process.stdin.take());
         self.process.wait().await?;
         Ok(())
+    }
+}
+
+/// The runtime of a role or of the load generator.
+/// # Errors
+/// When its threads cannot be started.
+pub fn runtime(workers: usize) -> Result<Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?)
+}
+
+/// A listener whose address the parent has been told.
+/// # Errors
+/// When no port is free, or standard output is closed.
+pub async fn announced() -> Result<TcpListener> {
+    let (listener, addr) = echo::listen().await?;
+    announce(addr)?;
+    Ok(listener)
+}
+
+/// Serves until the parent is gone.
+/// # Errors
+/// The listener's.
+pub async fn until_closed(serving: impl Future<Output = Result<Infallible>>) -> Result<()> {
+    tokio::select! {
+        served = serving => match served? {},
+        () = parent_gone() => Ok(()),
     }
 }
 

@@ -33,7 +33,7 @@ pub async fn fill(store: &AnyStore, keys: i64, seed: u64) -> Result<()> {
         let to = keys.min(from + BATCH_KEYS);
         let mut batch = Vec::new();
         for id in from..to {
-            batch.extend(catalog::rows(id, seed)?);
+            batch.extend(catalog::rows(id, seed, catalog::EVENT)?);
         }
         let outcomes = store.put(&batch, Deadline::NEVER).await?;
         ensure!(

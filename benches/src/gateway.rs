@@ -11,7 +11,7 @@ use tidegate_gateway::{
 use tidegate_inference::{Runtime, find_library, library_candidates};
 use tidegate_store::AnyStore;
 
-use crate::{catalog, clock::SystemClock};
+use crate::{catalog, child, clock::SystemClock, fill};
 
 /// A feed of one snapshot.
 #[derive(Debug)]
@@ -56,4 +56,15 @@ pub async fn bind(store: AnyStore, replicas: u32, folder: &TempDir) -> Result<Bo
         as_of: None,
     };
     Ok(Gateway::bind(config, parts).await?)
+}
+
+/// The gateway as a role: over the Redis at `url`, a model replica per worker, until its parent is gone.
+/// # Errors
+/// As [`bind`].
+pub async fn serve_redis(url: &str, workers: usize) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let bound = bind(fill::redis_store(url)?, u32::try_from(workers)?, &folder).await?;
+    child::announce(bound.addr)?;
+    bound.run(child::parent_gone()).await;
+    Ok(())
 }

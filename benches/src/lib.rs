@@ -10,14 +10,18 @@
 //! ```
 
 pub mod bare;
+pub mod bare_features;
 pub mod catalog;
 pub mod child;
 pub mod clock;
+pub mod copies;
 pub mod counting;
 pub mod echo;
+pub mod feast;
 pub mod fill;
 pub mod gateway;
 pub mod load;
+pub mod plan;
 pub mod raw_client;
 pub mod redis_server;
 pub mod report;

@@ -9,6 +9,6 @@ mod open;
 mod pace;
 
 pub use client::{Client, Requests};
-pub use closed::{CONNECTIONS, Saturation, closed_loop, saturation};
+pub use closed::{CONNECTIONS, Saturation, best_connections, closed_loop};
 pub use open::{Measured, OpenLoop, open_loop};
 pub use pace::keeps_pace;

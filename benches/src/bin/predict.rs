@@ -3,18 +3,23 @@
 //! Figures: `ratio_vs_bare` (saturation, each side at its own best number of connections) and `p99_added_ms` (p99 at
 //! half of the bare loop's saturation, both open loop). One row of 30 floats from three views of one entity.
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 use bytes::Bytes;
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tidegate_benches::{
     bare::BareLoop,
     catalog,
-    child::{self, Role},
+    child::{self, Role, announced, runtime, until_closed},
     echo, fill, gateway,
-    load::{Client, Measured, OpenLoop, Requests, Saturation, keeps_pace, open_loop, saturation},
+    load::{
+        CONNECTIONS, Client, Measured, OpenLoop, Requests, Saturation, best_connections, closed_loop, keeps_pace,
+        open_loop,
+    },
+    plan::{Plan, Settings},
     redis_server::RedisServer,
     report::{Report, first_line, median, progress, rounded, spread},
     schedule::Schedule,
@@ -41,37 +46,6 @@ struct Command {
     settings: Settings,
 }
 
-#[derive(Args, Clone)]
-struct Settings {
-    /// Two short rounds: to see that it runs, not to judge by
-    #[arg(long)]
-    quick: bool,
-    /// Interleaved rounds
-    #[arg(long)]
-    rounds: Option<usize>,
-    /// Seconds of one measurement: each number of connections, each open loop
-    #[arg(long)]
-    seconds: Option<u64>,
-    /// Entities in the store
-    #[arg(long, default_value_t = 100_000)]
-    keys: i64,
-    /// Seed of rows, keys asked and arrivals
-    #[arg(long, default_value_t = 7)]
-    seed: u64,
-    /// Cores of the servers (taskset's list); the first half unless given
-    #[arg(long)]
-    server_cores: Option<String>,
-    /// Cores of the load generator and Redis; the other half unless given
-    #[arg(long)]
-    load_cores: Option<String>,
-    /// Worker threads and model replicas of each server; half of the cores unless given
-    #[arg(long)]
-    workers: Option<usize>,
-    /// Connections to Redis of the bare loop; one per worker unless given
-    #[arg(long)]
-    bare_connections: Option<usize>,
-}
-
 #[derive(Subcommand)]
 enum RoleCommand {
     /// The gateway (started by the bench)
@@ -79,39 +53,28 @@ enum RoleCommand {
     Gateway { redis: String, workers: usize },
     /// The bare loop (started by the bench)
     #[command(hide = true)]
-    Bare { redis: String, workers: usize, connections: usize },
+    Bare { redis: String, workers: usize },
     /// The echo (started by the bench)
     #[command(hide = true)]
     Echo { workers: usize, json: String },
-}
-
-/// What was settled from the arguments and the machine.
-struct Plan {
-    rounds: usize,
-    length: Duration,
-    keys: i64,
-    seed: u64,
-    server_cores: String,
-    load_cores: String,
-    workers: usize,
-    bare_connections: usize,
-    load_workers: usize,
 }
 
 fn main() -> Result<()> {
     let command = Command::parse();
     match command.role {
         None => {
-            let plan = Plan::settle(command.settings);
+            let plan = Plan::settle(&command.settings);
             child::pin_self(&plan.load_cores)?;
             let report = runtime(plan.load_workers)?.block_on(bench(&plan))?;
             report.print()?;
             ensure!(report.passed, "a bar was not reached");
             Ok(())
         }
-        Some(RoleCommand::Gateway { redis, workers }) => runtime(workers)?.block_on(serve_gateway(redis, workers)),
-        Some(RoleCommand::Bare { redis, workers, connections }) => runtime(workers)?.block_on(async {
-            let bare = BareLoop::start(&redis, connections, workers, &gateway::library()?).await?;
+        Some(RoleCommand::Gateway { redis, workers }) => {
+            runtime(workers)?.block_on(gateway::serve_redis(&redis, workers))
+        }
+        Some(RoleCommand::Bare { redis, workers }) => runtime(workers)?.block_on(async {
+            let bare = BareLoop::start(&redis, workers, workers, &gateway::library()?).await?;
             let listener = announced().await?;
             until_closed(bare.serve(listener)).await
         }),
@@ -120,61 +83,12 @@ fn main() -> Result<()> {
     }
 }
 
-fn runtime(workers: usize) -> Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?)
-}
-
-/// A listener whose address the parent has been told.
-async fn announced() -> Result<tokio::net::TcpListener> {
-    let (listener, addr) = echo::listen().await?;
-    child::announce(addr)?;
-    Ok(listener)
-}
-
-async fn serve_gateway(redis: String, workers: usize) -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let bound = gateway::bind(fill::redis_store(&redis)?, u32::try_from(workers)?, &folder).await?;
-    child::announce(bound.addr)?;
-    bound.run(child::parent_gone()).await;
-    Ok(())
-}
-
-async fn until_closed(serving: impl Future<Output = Result<std::convert::Infallible>>) -> Result<()> {
-    tokio::select! {
-        served = serving => match served? {},
-        () = child::parent_gone() => Ok(()),
-    }
-}
-
-impl Plan {
-    fn settle(settings: Settings) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let half = (cores / 2).max(1);
-        let list =
-            |from: usize, to: usize| if to <= from + 1 { from.to_string() } else { format!("{from}-{}", to - 1) };
-        let workers = settings.workers.unwrap_or(half);
-        Self {
-            rounds: settings.rounds.unwrap_or(if settings.quick { 2 } else { 5 }).max(1),
-            length: Duration::from_secs(settings.seconds.unwrap_or(if settings.quick { 3 } else { 15 }).max(1)),
-            keys: settings.keys.max(1),
-            seed: settings.seed,
-            server_cores: settings.server_cores.unwrap_or_else(|| list(0, half)),
-            load_cores: settings.load_cores.unwrap_or_else(|| list(cores - half, cores)),
-            workers,
-            bare_connections: settings.bare_connections.unwrap_or(workers).max(1),
-            load_workers: half,
-        }
-    }
-
-    fn config(&self) -> Value {
-        json!({
-            "keys": self.keys, "views": catalog::VIEWS, "features": catalog::VIEWS * catalog::FEATURES,
-            "model": catalog::MODEL, "server_cores": self.server_cores, "load_and_redis_cores": self.load_cores,
-            "server_workers": self.workers, "model_replicas": self.workers, "load_workers": self.load_workers,
-            "bare_redis_connections": self.bare_connections, "seconds": self.length.as_secs(),
-            "closed_loop_connections": tidegate_benches::load::CONNECTIONS, "open_loop_connections": OPEN_CONNECTIONS,
-        })
-    }
+fn config(plan: &Plan, best: &Best) -> Value {
+    plan.config(json!({
+        "views": catalog::VIEWS, "features": catalog::VIEWS * catalog::FEATURES, "model": catalog::MODEL,
+        "model_replicas": plan.workers, "bare_redis_connections": plan.workers,
+        "connections_tried": CONNECTIONS, "best_connections": best, "open_loop_connections": OPEN_CONNECTIONS,
+    }))
 }
 
 /// The three sides.
@@ -182,6 +96,14 @@ struct Sides {
     gateway: Role,
     bare: Role,
     echo: Role,
+}
+
+/// The number of connections at which each side answers most.
+#[derive(Serialize)]
+struct Best {
+    gateway: usize,
+    bare: usize,
+    echo: usize,
 }
 
 /// One round: every side once.
@@ -201,10 +123,11 @@ async fn bench(plan: &Plan) -> Result<Report> {
     let sides = Sides::start(plan, &redis.url, &requests).await?;
     let compared = equal_outputs(&sides, &requests).await?;
     progress(&format!("outputs of both sides are equal on {compared} keys"));
+    let best = Best::find(&sides, &requests, plan.length / 3).await?;
     let mut rounds = Vec::with_capacity(plan.rounds);
     let mut pace = None;
     for number in 0..plan.rounds {
-        let round = Round::run(plan, number, &sides, &requests).await?;
+        let round = Round::run(plan, number, (&sides, &best), &requests).await?;
         if pace.is_none() {
             // at the rate of this machine's own open loops, not at one that it never sees
             let rate = round.bare.per_second / 2.0;
@@ -213,17 +136,15 @@ async fn bench(plan: &Plan) -> Result<Report> {
         progress(&format!("round {}: {}", number + 1, round.json()));
         rounds.push(round);
     }
-    Ok(report(plan, &rounds, pace.as_ref()))
+    Ok(report(plan, &rounds, &best, pace.as_ref()))
 }
 
 impl Sides {
     async fn start(plan: &Plan, redis: &str, requests: &Requests) -> Result<Self> {
         let workers = plan.workers.to_string();
-        let role = async |words: &[&str]| {
-            child::start(&plan.server_cores, &words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()).await
-        };
+        let role = async |words: &[&str]| child::start(&plan.server_cores, words).await;
         let gateway = role(&["gateway", redis, &workers]).await?;
-        let bare = role(&["bare", redis, &workers, &plan.bare_connections.to_string()]).await?;
+        let bare = role(&["bare", redis, &workers]).await?;
         // the echo answers what the bare loop does
         let answer = Client::connect(bare.addr).await?.post(&requests.path, requests.body(0)).await?;
         let echo = role(&["echo", &workers, std::str::from_utf8(&answer)?]).await?;
@@ -253,17 +174,28 @@ async fn equal_outputs(sides: &Sides, requests: &Requests) -> Result<usize> {
     Ok(SAMPLES)
 }
 
+impl Best {
+    async fn find(sides: &Sides, requests: &Requests, length: Duration) -> Result<Self> {
+        Ok(Self {
+            gateway: best_connections(sides.gateway.addr, requests, length).await?,
+            bare: best_connections(sides.bare.addr, requests, length).await?,
+            echo: best_connections(sides.echo.addr, requests, length).await?,
+        })
+    }
+}
+
 impl Round {
-    async fn run(plan: &Plan, number: usize, sides: &Sides, requests: &Requests) -> Result<Self> {
+    async fn run(plan: &Plan, number: usize, (sides, best): (&Sides, &Best), requests: &Requests) -> Result<Self> {
+        let closed = async |role: &Role, connections| closed_loop(role.addr, requests, connections, plan.length).await;
         // who goes first changes from round to round
         let (gateway, bare) = if number.is_multiple_of(2) {
-            let gateway = saturation(sides.gateway.addr, requests, plan.length).await?;
-            (gateway, saturation(sides.bare.addr, requests, plan.length).await?)
+            let gateway = closed(&sides.gateway, best.gateway).await?;
+            (gateway, closed(&sides.bare, best.bare).await?)
         } else {
-            let bare = saturation(sides.bare.addr, requests, plan.length).await?;
-            (saturation(sides.gateway.addr, requests, plan.length).await?, bare)
+            let bare = closed(&sides.bare, best.bare).await?;
+            (closed(&sides.gateway, best.gateway).await?, bare)
         };
-        let echo = saturation(sides.echo.addr, requests, plan.length).await?;
+        let echo = closed(&sides.echo, best.echo).await?;
         let settings = OpenLoop { connections: OPEN_CONNECTIONS, warm_up: plan.length / 5 };
         let open = async |addr| {
             let schedule = Schedule::poisson(bare.per_second / 2.0, plan.length, plan.seed + number as u64);
@@ -295,7 +227,7 @@ impl Round {
     }
 }
 
-fn report(plan: &Plan, rounds: &[Round], pace: Option<&Measured>) -> Report {
+fn report(plan: &Plan, rounds: &[Round], best: &Best, pace: Option<&Measured>) -> Report {
     let mut figures = Map::new();
     let mut spreads = Map::new();
     let mut figure = |name: &str, of: &dyn Fn(&Round) -> f64| {
@@ -321,7 +253,7 @@ fn report(plan: &Plan, rounds: &[Round], pace: Option<&Measured>) -> Report {
         rounds: rounds.len(),
         spread: spreads,
         seed: plan.seed,
-        config: plan.config(),
+        config: config(plan, best),
         per_round: rounds.iter().map(Round::json).collect(),
         peers: json!({
             "redis": first_line("redis-server", &["--version"]),

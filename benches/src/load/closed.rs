@@ -36,14 +36,13 @@ struct Shared {
     stop: AtomicBool,
 }
 
-/// Loads `addr` over `connections` connections for `length`, after `warm_up` that is left out.
+/// Loads `addr` over `connections` connections for `length`, after a fifth of it that is left out.
 /// # Errors
 /// The first answer that is not 200: a server that refuses is not measured.
 pub async fn closed_loop(
     addr: SocketAddr,
     requests: &Requests,
     connections: usize,
-    warm_up: Duration,
     length: Duration,
 ) -> Result<Saturation> {
     let shared = Arc::new(Shared {
@@ -64,7 +63,7 @@ pub async fn closed_loop(
             Ok::<_, anyhow::Error>(())
         }));
     }
-    tokio::time::sleep(warm_up).await;
+    tokio::time::sleep(length / 5).await;
     let (from, start) = (shared.answered.load(Ordering::Relaxed), clock::now());
     tokio::time::sleep(length).await;
     let (to, took) = (shared.answered.load(Ordering::Relaxed), start.elapsed());
@@ -79,17 +78,16 @@ pub async fn closed_loop(
     Ok(Saturation { connections, per_second: answered as f64 / took.as_secs_f64(), answered })
 }
 
-/// The best of [`CONNECTIONS`], each for `length`.
+/// The number of [`CONNECTIONS`] at which `addr` answers most, each tried for `length`: a side's rounds are run there.
 /// # Errors
 /// As [`closed_loop`].
-pub async fn saturation(addr: SocketAddr, requests: &Requests, length: Duration) -> Result<Saturation> {
-    let warm_up = length / 5;
+pub async fn best_connections(addr: SocketAddr, requests: &Requests, length: Duration) -> Result<usize> {
     let mut best: Option<Saturation> = None;
     for connections in CONNECTIONS {
-        let found = closed_loop(addr, requests, connections, warm_up, length).await?;
+        let found = closed_loop(addr, requests, connections, length).await?;
         if best.is_none_or(|best| found.per_second > best.per_second) {
             best = Some(found);
         }
     }
-    best.ok_or_else(|| anyhow::anyhow!("no number of connections was tried"))
+    best.map(|best| best.connections).ok_or_else(|| anyhow::anyhow!("no number of connections was tried"))
 }
