@@ -6,7 +6,7 @@ use std::process::Command;
 fn one_predict_stays_within_its_budget_of_allocations_copies_and_system_calls() {
     let page = include_str!("../../ARCHITECTURE.md").split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
-        page.contains("at most 40 allocations, 20 system calls and 6 KiB copied"),
+        page.contains("at most 40 allocations, 20 system calls and 14 KiB copied (192 KiB in the dev profile"),
         "the page and the bench have other budgets"
     );
     let output = Command::new(env!("CARGO_BIN_EXE_predict_path")).args(["--rounds", "3"]).output().unwrap();

@@ -66,7 +66,7 @@ impl<'b> Writer<'b> {
 
     /// A string that is known to need no escaping.
     pub fn plain_string(&mut self, plain: &str) {
-        self.plain_pieces(&[plain]);
+        self.plain_bytes(plain.as_bytes());
     }
 
     /// A string of several pieces that need no escaping.
@@ -138,7 +138,7 @@ impl<'b> Writer<'b> {
     pub fn time(&mut self, instant: Micros) {
         let mut buffer = [0_u8; RFC_3339_BYTES];
         match rfc3339(instant, &mut buffer) {
-            Some(text) => self.plain_string(text),
+            Some(text) => self.plain_bytes(text),
             None => self.int(instant.0),
         }
     }
@@ -148,9 +148,17 @@ impl<'b> Writer<'b> {
         let mut buffer = [0_u8; RFC_3339_BYTES];
         let instant = Micros(i64::from(days).saturating_mul(86_400_000_000));
         match rfc3339(instant, &mut buffer).and_then(|text| text.get(..10)) {
-            Some(text) => self.plain_string(text),
+            Some(text) => self.plain_bytes(text),
             None => self.int(i64::from(days)),
         }
+    }
+
+    /// A string of ASCII that needs no escaping.
+    fn plain_bytes(&mut self, plain: &[u8]) {
+        self.separate();
+        self.out.put_u8(b'"');
+        self.out.put_slice(plain);
+        self.out.put_u8(b'"');
     }
 
     fn word(&mut self, word: &str) {
