@@ -23,6 +23,7 @@ mod app;
 mod batch;
 mod catalog_follower;
 mod config;
+mod event_clock;
 mod faces;
 mod feed;
 mod gateway;

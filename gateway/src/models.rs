@@ -160,7 +160,7 @@ impl Model {
         match &self.runner {
             Runner::Onnx(model) => model.is_ready(),
             #[cfg(any(test, feature = "testing"))]
-            Runner::Fake(_) => true,
+            Runner::Fake(model) => model.is_ready(),
         }
     }
 

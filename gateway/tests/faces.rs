@@ -1,6 +1,8 @@
 //! The faces over real sockets: a gateway on a free port, the embedded store in a temporary folder, fake models.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test kit fails where it stands")]
 
+#[path = "faces/as_of.rs"]
+mod as_of;
 #[path = "faces/definitions.rs"]
 mod definitions;
 #[path = "faces/kit.rs"]

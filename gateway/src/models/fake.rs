@@ -24,6 +24,8 @@ pub struct FakeModel {
     inputs: Vec<TensorSpec>,
     /// Runs wait while this says so.
     held: Option<watch::Receiver<bool>>,
+    /// It is warm once this says so; without it, from the start.
+    warm: Option<watch::Receiver<bool>>,
 }
 
 impl FakeModel {
@@ -31,7 +33,7 @@ impl FakeModel {
     pub fn packed() -> Self {
         let dims = vec![Dim::Free, Dim::Free];
         let input = TensorSpec { name: "input".to_owned(), element: ElementType::Float32, dims };
-        Self { inputs: vec![input], held: None }
+        Self { inputs: vec![input], held: None, warm: None }
     }
 
     /// One input per column.
@@ -41,13 +43,23 @@ impl FakeModel {
             element: *element,
             dims: vec![Dim::Free, Dim::Fixed(1)],
         });
-        Self { inputs: inputs.collect(), held: None }
+        Self { inputs: inputs.collect(), held: None, warm: None }
     }
 
     /// Runs wait while `held` is true.
     #[must_use]
     pub fn held(self, held: watch::Receiver<bool>) -> Self {
         Self { held: Some(held), ..self }
+    }
+
+    /// It is not ready before `warm` is true.
+    #[must_use]
+    pub fn warm_when(self, warm: watch::Receiver<bool>) -> Self {
+        Self { warm: Some(warm), ..self }
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.warm.as_ref().is_none_or(|warm| *warm.borrow())
     }
 
     pub(super) async fn run(&self, input: BatchInput) -> Result<Ran, Refusal> {
