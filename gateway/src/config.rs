@@ -2,8 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-/// Most rows of one request; one more is refused, naming this number.
-pub const MAX_ROWS: usize = 10_000;
+pub use tidegate_proto::columns::MAX_ROWS;
 
 /// Longest `x-request-id` that is echoed; a longer one, or one that is not visible ASCII, is replaced.
 pub const MAX_REQUEST_ID_BYTES: usize = 128;

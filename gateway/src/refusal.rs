@@ -10,7 +10,7 @@ use tidegate_proto::{
     status::{self, Refusal as Transport},
 };
 
-use crate::{config::MAX_ROWS, http::route::Permission, plan::list::ListError, rows::ColumnError};
+use crate::{http::route::Permission, plan::list::ListError, rows::ColumnError};
 
 /// Why a call got no answer. Messages go to the caller: they name what was wrong and where, and nothing inside.
 #[derive(Debug, thiserror::Error)]
@@ -53,8 +53,6 @@ pub(crate) enum Refusal {
     Column(#[from] ColumnError),
     #[error(transparent)]
     Ragged(#[from] Ragged),
-    #[error("{rows} rows, the limit is {MAX_ROWS}; split the request")]
-    TooManyRows { rows: usize },
     #[error("{message}")]
     Row { code: ErrorCode, message: String },
     #[error("every row failed; row {row}: {message}")]
@@ -83,8 +81,7 @@ impl Refusal {
             | Self::NameCollision { .. }
             | Self::NoEntities
             | Self::Column(_)
-            | Self::Ragged(_)
-            | Self::TooManyRows { .. } => ErrorCode::InvalidArgument,
+            | Self::Ragged(_) => ErrorCode::InvalidArgument,
             Self::NotPermitted { .. } => ErrorCode::PermissionDenied,
             Self::TooManyInFlight { .. } => ErrorCode::ResourceExhausted,
             Self::NoCatalog => ErrorCode::Unavailable,

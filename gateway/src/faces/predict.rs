@@ -11,7 +11,6 @@ use tidegate_proto::{
 use crate::{
     app::App,
     batch::{self, Filled},
-    config::MAX_ROWS,
     gather::Gather,
     http::connection::{Call, Scratch},
     keys::{KeyForm, RowKeys},
@@ -130,9 +129,6 @@ fn parse<'c>(
 ) -> Result<Parsed<'c>, Refusal> {
     let lookup = if request.include.features { &plan.full } else { &plan.needed };
     let rows = rows::count(&request.entities, &request.request)?;
-    if rows > MAX_ROWS {
-        return Err(Refusal::TooManyRows { rows });
-    }
     let entities = Bound::bind(ENTITIES, &lookup.columns, &[], &request.entities)?;
     let sent = Bound::bind(REQUEST, &plan.request, &[], &request.request)?;
     let mut values = Vec::with_capacity(rows * plan.request.len());
