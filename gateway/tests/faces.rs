@@ -19,6 +19,8 @@ mod operations;
 mod predict;
 #[path = "faces/predict_refusals.rs"]
 mod predict_refusals;
+#[path = "faces/redis.rs"]
+mod redis;
 #[path = "faces/reload.rs"]
 mod reload;
 #[path = "faces/server.rs"]
