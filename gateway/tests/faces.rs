@@ -23,6 +23,8 @@ mod predict_refusals;
 mod redis;
 #[path = "faces/reload.rs"]
 mod reload;
+#[path = "faces/round_trips.rs"]
+mod round_trips;
 #[path = "faces/server.rs"]
 mod server;
 #[path = "faces/store_down.rs"]
