@@ -7,6 +7,8 @@ mod as_of;
 mod definitions;
 #[path = "faces/kit.rs"]
 mod kit;
+#[path = "faces/logs.rs"]
+mod logs;
 #[path = "faces/online_features.rs"]
 mod online_features;
 #[path = "faces/online_features_refusals.rs"]

@@ -19,6 +19,7 @@ use tidegate_store::{Cells, ReadPlan};
 
 use super::{
     body,
+    patience::Phase,
     reply::{REQUEST_ID, Reply, refused},
     route::{self, Handler, Match, Permission, Route},
     trace::{self, TRACEPARENT},
@@ -35,6 +36,7 @@ use crate::{
 pub(crate) struct Connection {
     app: Arc<App>,
     scratch: Mutex<Scratch>,
+    phase: Arc<Phase>,
 }
 
 /// Buffers that outlive a call. HTTP/1.1 answers one call at a time, so each finds them free.
@@ -78,11 +80,17 @@ impl Call {
 
 impl Connection {
     pub(crate) fn new(app: Arc<App>) -> Self {
-        Self { app, scratch: Mutex::default() }
+        Self { app, scratch: Mutex::default(), phase: Arc::default() }
+    }
+
+    /// What the connection is doing, for its stream.
+    pub(crate) fn phase(&self) -> Arc<Phase> {
+        Arc::clone(&self.phase)
     }
 
     /// Answers one request; every refusal is an answer too.
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+        let _in_call = self.phase.call();
         let arrived = self.app.clock.monotonic();
         let id = self.app.ids.call();
         let (head, body) = request.into_parts();
