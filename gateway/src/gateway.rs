@@ -8,7 +8,7 @@ use tidegate_store::AnyStore;
 use tokio::{net::TcpListener, sync::Semaphore};
 
 use crate::{
-    app::{App, LogLimits},
+    app::{App, BODY_UNIT_BYTES, LogLimits},
     catalog_follower::{CatalogFollower, FollowState},
     config::{Exposure, GatewayConfig},
     event_clock,
@@ -107,6 +107,7 @@ impl Gateway {
         let addr = listener.local_addr().map_err(|source| BindError::Listen { addr, source })?;
         let app = Arc::new(App {
             in_flight: Semaphore::new(config.max_in_flight),
+            body_room: Semaphore::new(config.max_body_bytes / BODY_UNIT_BYTES),
             metrics: GatewayMetrics::register(&parts.metrics),
             served: ArcSwapOption::empty(),
             follow: FollowState::default(),

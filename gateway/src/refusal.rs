@@ -33,6 +33,8 @@ pub(crate) enum Refusal {
     BadDeadline { found: String },
     #[error("{limit} requests are being answered, no more are taken; try again")]
     TooManyInFlight { limit: usize },
+    #[error("other large bodies are being read, there is no room for this one; try again")]
+    NoRoomForBody,
     #[error("no catalog is loaded yet: nothing was applied, or the registry cannot be reached")]
     NoCatalog,
     #[error(transparent)]
@@ -83,7 +85,7 @@ impl Refusal {
             | Self::Column(_)
             | Self::Ragged(_) => ErrorCode::InvalidArgument,
             Self::NotPermitted { .. } => ErrorCode::PermissionDenied,
-            Self::TooManyInFlight { .. } => ErrorCode::ResourceExhausted,
+            Self::TooManyInFlight { .. } | Self::NoRoomForBody => ErrorCode::ResourceExhausted,
             Self::NoCatalog => ErrorCode::Unavailable,
             Self::UnknownPath { .. } | Self::UnknownEndpoint { .. } | Self::UnknownService { .. } => {
                 ErrorCode::NotFound

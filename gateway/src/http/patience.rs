@@ -1,6 +1,6 @@
 //! How long a connection waits for its client: for the first bytes of a request as long as it may be idle, from those
 //! to the end of the head as long as a client may take. hyper has one limit for both, so a head could take as long as a
-//! pause. (The body has its own limit, where it is read.)
+//! pause; and it has none for a client that does not read its answer. (The body has its own limit, where it is read.)
 
 use std::{
     io::{self, IoSlice},
@@ -53,42 +53,21 @@ impl Drop for InCall<'_> {
 pub(crate) struct Patience {
     /// For a request's first byte.
     pub(crate) idle: Duration,
-    /// From there to the end of its head.
-    pub(crate) head: Duration,
+    /// From there to the end of its head; and for the client to take some of an answer.
+    pub(crate) client: Duration,
 }
 
-/// A client's stream, whose reads fail once its patience is over.
-/// # Cost
-/// One timer for the connection's whole life, moved when it fires and not with every request.
-#[derive(Debug)]
-pub(crate) struct PatientStream {
-    stream: TcpStream,
-    phase: Arc<Phase>,
-    patience: Patience,
-    /// When the wait in a phase ends; not valid in another phase.
-    until: Option<(u8, Instant)>,
+/// The end of a wait, and what wakes the connection then.
+#[derive(Debug, Default)]
+struct Wait {
+    until: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl PatientStream {
-    pub(crate) const fn new(stream: TcpStream, phase: Arc<Phase>, patience: Patience) -> Self {
-        Self { stream, phase, patience, until: None, timer: None }
-    }
-
-    /// The end of the wait that `phase` is in now.
-    fn end_of(&mut self, phase: u8) -> Instant {
-        let limit = if phase == HEAD { self.patience.head } else { self.patience.idle };
-        match self.until {
-            Some((waiting, until)) if waiting == phase => until,
-            _ => {
-                let until = Instant::now() + limit;
-                self.until = Some((phase, until));
-                until
-            }
-        }
-    }
-
-    fn poll_over(&mut self, until: Instant, context: &mut Context<'_>) -> Poll<()> {
+impl Wait {
+    /// Whether a wait that may last `limit` is over; it begins with the first call after [`Wait::end`].
+    fn poll_over(&mut self, limit: Duration, context: &mut Context<'_>) -> Poll<io::Error> {
+        let until = *self.until.get_or_insert_with(|| Instant::now() + limit);
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
         // one that fires too early is moved then: most waits end long before
         if timer.deadline() > until {
@@ -96,11 +75,45 @@ impl PatientStream {
         }
         while timer.as_mut().poll(context).is_ready() {
             if Instant::now() >= until {
-                return Poll::Ready(());
+                return Poll::Ready(io::ErrorKind::TimedOut.into());
             }
             timer.as_mut().reset(until);
         }
         Poll::Pending
+    }
+
+    const fn end(&mut self) {
+        self.until = None;
+    }
+}
+
+/// A client's stream, whose reads and writes fail once its patience is over.
+/// # Cost
+/// At most two timers for the connection's whole life, moved when they fire and not with every request.
+#[derive(Debug)]
+pub(crate) struct PatientStream {
+    stream: TcpStream,
+    phase: Arc<Phase>,
+    patience: Patience,
+    /// For the client's next bytes, in the phase that the wait began in.
+    reading: Wait,
+    read_phase: u8,
+    /// For the client to take bytes.
+    writing: Wait,
+}
+
+impl PatientStream {
+    pub(crate) fn new(stream: TcpStream, phase: Arc<Phase>, patience: Patience) -> Self {
+        Self { stream, phase, patience, reading: Wait::default(), read_phase: IDLE, writing: Wait::default() }
+    }
+
+    /// Passes a write's outcome on; one that makes no progress for too long fails.
+    fn written(&mut self, written: Poll<io::Result<usize>>, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.writing.end();
+            return written;
+        }
+        self.writing.poll_over(self.patience.client, context).map(Err)
     }
 }
 
@@ -113,24 +126,27 @@ impl AsyncRead for PatientStream {
         if read.is_ready() {
             if phase == IDLE && into.filled().len() > had {
                 this.phase.0.store(HEAD, Ordering::Relaxed);
-                this.until = None;
+                this.read_phase = HEAD;
+                this.reading.end();
             }
             return read;
         }
-        if phase == CALL {
-            return Poll::Pending;
+        if this.read_phase != phase {
+            this.read_phase = phase;
+            this.reading.end();
         }
-        let until = this.end_of(phase);
-        match this.poll_over(until, context) {
-            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-            Poll::Pending => Poll::Pending,
+        match phase {
+            CALL => Poll::Pending,
+            HEAD => this.reading.poll_over(this.patience.client, context).map(Err),
+            _ => this.reading.poll_over(this.patience.idle, context).map(Err),
         }
     }
 }
 
 impl AsyncWrite for PatientStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.written(written, context)
     }
 
     fn poll_write_vectored(
@@ -138,7 +154,8 @@ impl AsyncWrite for PatientStream {
         context: &mut Context<'_>,
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
+        self.written(written, context)
     }
 
     fn is_write_vectored(&self) -> bool {

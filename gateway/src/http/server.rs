@@ -67,7 +67,7 @@ async fn connection(app: Arc<App>, stream: TcpStream, peer: SocketAddr, mut stop
         .header_read_timeout(None)
         .max_buf_size(app.config.max_head_bytes.max(8 * 1024))
         .keep_alive(true);
-    let patience = Patience { idle: app.config.idle_timeout, head: app.config.client_timeout };
+    let patience = Patience { idle: app.config.idle_timeout, client: app.config.client_timeout };
     let state = Arc::new(Connection::new(app));
     let stream = PatientStream::new(stream, state.phase(), patience);
     let service = service_fn(move |request| {

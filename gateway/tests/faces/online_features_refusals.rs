@@ -109,3 +109,14 @@ async fn a_body_cut_off_half_way_is_told_so_where_the_caller_still_listens() {
     let words = "400 InvalidArgument the body was cut off before its declared end";
     assert_eq!(client.answer().await.error(), words);
 }
+
+#[tokio::test]
+async fn references_and_columns_without_end_are_refused_before_they_are_compared() {
+    let sandbox = Sandbox::start().await;
+    let references = (0..300_000).map(|number| format!("\"stats:{number:06}\"")).collect::<Vec<_>>().join(",");
+    let answer = sandbox.post(PATH, &format!("{{\"features\": [{references}], \"entities\": {{}}}}")).await;
+    assert_eq!(answer.error(), "400 InvalidArgument features: more than 4096 references; split the request");
+    let columns = (0..300_000).map(|column| format!("\"{column:06}\":[1]")).collect::<Vec<_>>().join(",");
+    let answer = sandbox.post(PATH, &format!("{{\"features\": [\"stats:rate\"], \"entities\": {{{columns}}}}}")).await;
+    assert_eq!(answer.error(), "400 InvalidArgument entities: more than 1024 columns");
+}

@@ -100,3 +100,22 @@ async fn a_body_cut_off_half_way_is_told_so_where_the_caller_still_listens() {
         assert_eq!(client.answer().await.error(), words, "{head}");
     }
 }
+
+#[tokio::test]
+async fn columns_and_values_without_end_are_refused_before_they_are_kept() {
+    let sandbox = Sandbox::start().await;
+    let columns = (0..300_000).map(|column| format!("\"{column:06}\":1")).collect::<Vec<_>>().join(",");
+    let rows = "1,".repeat(8_000_000);
+    let wide = (0..200).map(|column| format!("\"{column}\":[{}1]", "1,".repeat(9_999))).collect::<Vec<_>>().join(",");
+    for (entities, words) in [
+        (columns, "400 InvalidArgument entities: more than 1024 columns"),
+        (
+            format!("\"driver_id\":[{rows}1]"),
+            "400 InvalidArgument entities: column \"driver_id\" has more than 10000 rows; split the request",
+        ),
+        (wide, "400 InvalidArgument the body has more than 1000000 values; split the request"),
+    ] {
+        let answer = sandbox.post("/v1/predict/score", &format!("{{\"entities\": {{{entities}}}}}")).await;
+        assert_eq!(answer.error(), words);
+    }
+}

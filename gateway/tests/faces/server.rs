@@ -143,6 +143,78 @@ async fn a_connection_beyond_the_bound_waits_until_another_is_closed() {
 }
 
 #[tokio::test]
+async fn a_client_that_does_not_take_its_answer_is_cut_off_and_its_place_is_free() {
+    let change = |config: &mut GatewayConfig| {
+        config.client_timeout = Duration::from_millis(200);
+        config.max_connections = 1;
+    };
+    let sandbox = Sandbox::with(Setup { change, ..Setup::default() }).await;
+    let text = "x".repeat(1_000_000);
+    let values = [Value::Null, Value::Null, Value::String(&text), Value::Null, Value::Null];
+    sandbox.put("stats", &[KeyValue::Int64(7)], 0, &values).await;
+    let mut deaf = Client::connect(sandbox.addr).await;
+    let body = format!(r#"{{"features": ["stats:city"], "entities": {{"driver_id": [{}7]}}}}"#, "7,".repeat(63));
+    deaf.write("POST", "/get-online-features", &[], body.as_bytes()).await;
+    let mut next = Client::connect(sandbox.addr).await;
+    assert_eq!(next.get("/health").await.status, 200, "64 MB are more than any socket holds");
+}
+
+#[tokio::test]
+async fn clients_that_are_slow_to_send_a_body_take_no_room_from_calls() {
+    let change = |config: &mut GatewayConfig| config.max_in_flight = 1;
+    let sandbox = Sandbox::with(Setup { change, ..Setup::default() }).await;
+    let mut slow = Vec::new();
+    for _ in 0..3 {
+        let mut client = Client::connect(sandbox.addr).await;
+        client.raw(b"POST /v1/predict/fare HTTP/1.1\r\nhost: t\r\ncontent-length: 100\r\n\r\n{").await;
+        slow.push(client);
+    }
+    for _ in 0..3 {
+        assert_eq!(sandbox.post("/v1/predict/fare", ASK).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_large_body_that_finds_no_room_is_shed_and_small_ones_are_answered() {
+    let change = |config: &mut GatewayConfig| config.max_body_bytes = 1024 * 1024;
+    let sandbox = Sandbox::with(Setup { change, ..Setup::default() }).await;
+    let large = |bytes: usize| format!("{}{ASK}", " ".repeat(bytes));
+    assert_eq!(sandbox.post("/v1/predict/fare", &large(512 * 1024)).await.status, 200, "it fits");
+    let shed = sandbox.post("/v1/predict/fare", &large(3 * 1024 * 1024)).await;
+    assert_eq!(
+        shed.error(),
+        "429 ResourceExhausted other large bodies are being read, there is no room for this one; try again"
+    );
+    assert_eq!(sandbox.post("/v1/predict/fare", ASK).await.status, 200);
+    assert_eq!(sandbox.post("/v1/predict/fare", &large(512 * 1024)).await.status, 200, "the room was given back");
+}
+
+#[tokio::test]
+async fn a_body_later_than_the_callers_own_deadline_is_a_deadline_that_was_exceeded() {
+    let sandbox = Sandbox::start().await;
+    let mut client = Client::connect(sandbox.addr).await;
+    let head = b"POST /v1/predict/fare HTTP/1.1\r\nhost: t\r\nx-deadline-ms: 20\r\ncontent-length: 100\r\n\r\n{";
+    client.raw(head).await;
+    let words = "504 DeadlineExceeded the call's time was over before the body had arrived";
+    assert_eq!(client.answer().await.error(), words);
+}
+
+#[tokio::test]
+async fn a_call_whose_client_went_away_is_counted_as_cancelled() {
+    let sandbox = Sandbox::start().await;
+    sandbox.hold.send_replace(true);
+    let mut client = Client::connect(sandbox.addr).await;
+    client.write("POST", "/v1/predict/slow", &[], ASK.as_bytes()).await;
+    let has = async |line: &str| sandbox.get("/metrics").await.body.contains(line);
+    until("the call to be taken", async || has("tidegate_gateway_in_flight_requests 1").await).await;
+    drop(client);
+    let cancelled = "tidegate_gateway_requests_total{route=\"/v1/predict/{endpoint}\",code=\"Cancelled\"} 1";
+    until("the call to be counted", async || has(cancelled).await).await;
+    assert!(has("tidegate_gateway_in_flight_requests 0").await);
+    assert!(!has("tidegate_gateway_requests_total{route=\"/v1/predict/{endpoint}\",code=\"OK\"} 1").await);
+}
+
+#[tokio::test]
 async fn a_client_that_goes_away_half_way_harms_nobody() {
     let sandbox = Sandbox::start().await;
     let mut client = Client::connect(sandbox.addr).await;
