@@ -136,7 +136,7 @@ fn catalog(writer: &mut Writer<'_>, app: &App) {
     }
     writer.key("registry_error");
     match &facts.feed_error {
-        Some(error) => writer.string(error),
+        Some(error) => writer.plain_string(error),
         None => writer.null(),
     }
     writer.key("refused");

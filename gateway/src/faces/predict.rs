@@ -53,6 +53,7 @@ pub(crate) async fn answer(
     let Parsed { lookup, rows, keys, values } = parse(&served, plan, &request, scratch)?;
     let mut timings = Timings { parse: watch.lap(), ..Timings::default() };
 
+    in_time(app, &context, "the features were read")?;
     let now = app.clock.event_now();
     let Scratch { read, cells, out, .. } = scratch;
     let answers = match reading::read(app, &context, read, cells).await {

@@ -1,6 +1,13 @@
 //! Models without ONNX Runtime, for tests of everything around the model: the output is the sum of a row's inputs.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use tidegate_catalog::ErrorCode;
 use tidegate_inference::{
@@ -16,6 +23,7 @@ use crate::refusal::Refusal;
 #[derive(Debug, Default)]
 pub struct FakeModels {
     by_path: HashMap<String, FakeModel>,
+    opens: AtomicUsize,
 }
 
 /// One fake: its output `sum` (float32) adds up a row's elements, a string counts as its length.
@@ -107,8 +115,15 @@ impl FakeModels {
         self
     }
 
+    /// How often a file was opened.
+    pub fn opens(&self) -> usize {
+        self.opens.load(Ordering::Relaxed)
+    }
+
     pub(super) fn open(&self, path: &str, hash: Option<&str>) -> Result<(Signature, String, Opened), LoadError> {
-        let missing = || LoadError::Failed { path: path.to_owned(), message: "no such file".to_owned() };
+        self.opens.fetch_add(1, Ordering::Relaxed);
+        let message = "no such file in a folder of the machine".to_owned();
+        let missing = || LoadError::Failed { path: path.to_owned(), message, told: "no such file" };
         let model = self.by_path.get(path).ok_or_else(missing)?;
         let signature = Signature { inputs: model.inputs.clone().into(), outputs: Vec::new().into() };
         Ok((signature, hash.unwrap_or("fake").to_owned(), Opened::Fake(model.clone())))
@@ -117,7 +132,7 @@ impl FakeModels {
 
 impl ModelLoader {
     /// A loader of fakes.
-    pub fn fake(models: FakeModels) -> Self {
+    pub fn fake(models: impl Into<Arc<FakeModels>>) -> Self {
         Self { source: Source::Fake(models.into()) }
     }
 }

@@ -51,6 +51,14 @@ pub(crate) struct Setup {
     /// Fakes unless a test brings a loader.
     pub(crate) models: Option<ModelLoader>,
     pub(crate) as_of: Option<Micros>,
+    /// What the feed does without a snapshot.
+    pub(crate) feed: FeedState,
+}
+
+/// What a feed that has no snapshot does.
+pub(crate) enum FeedState {
+    Down,
+    Empty,
 }
 
 impl Default for Setup {
@@ -63,6 +71,7 @@ impl Default for Setup {
             redis: None,
             models: None,
             as_of: None,
+            feed: FeedState::Down,
         }
     }
 }
@@ -105,16 +114,17 @@ impl Sandbox {
     }
 
     pub(crate) async fn with(setup: Setup) -> Self {
-        let Setup { snapshot, sink, folder, change, redis, models, as_of } = setup;
+        let Setup { snapshot, sink, folder, change, redis, models, as_of, feed: without } = setup;
         let clock = Arc::new(ManualClock::at(Micros::parse(NOON).unwrap()));
         let store = Arc::new(match redis {
             Some(url) => redis_store(url, &clock),
             None => embedded_store(&folder, &clock),
         });
         let feed = Arc::new(TestFeed::empty());
-        match &snapshot {
-            Some(snapshot) => feed.publish(snapshot),
-            None => feed.fail("the registry is down"),
+        match (&snapshot, without) {
+            (Some(snapshot), _) => feed.publish(snapshot),
+            (None, FeedState::Down) => feed.fail("the registry is down"),
+            (None, FeedState::Empty) => {}
         }
         let (hold, held) = watch::channel(false);
         let (warm, warmed) = watch::channel(false);

@@ -53,8 +53,13 @@ impl Subscriber for Kept {
     fn exit(&self, _: &span::Id) {}
 }
 
+/// Begins to keep lines; at the latest when a test makes its calls.
+pub(crate) fn keep() {
+    lines();
+}
+
 /// The lines that name a call.
-fn lines_of(request_id: &str) -> Vec<String> {
+pub(crate) fn lines_of(request_id: &str) -> Vec<String> {
     lines().lock().unwrap().iter().filter(|line| line.contains(request_id)).cloned().collect()
 }
 
@@ -66,7 +71,7 @@ async fn call(sandbox: &Sandbox, id: &str, path: &str, body: &str) -> u16 {
 
 #[tokio::test]
 async fn a_failed_call_is_logged_with_its_request_id_and_without_the_stores_password() {
-    lines();
+    keep();
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = free.local_addr().unwrap();
     drop(free);
@@ -104,7 +109,7 @@ async fn a_failed_call_is_logged_with_its_request_id_and_without_the_stores_pass
 
 #[tokio::test]
 async fn a_refused_call_is_a_debug_line_with_its_request_id() {
-    lines();
+    keep();
     let sandbox = Sandbox::start().await;
     let body = r#"{"entities": {"driver_id": ["x"]}}"#;
     assert_eq!(call(&sandbox, "log-refused", "/v1/predict/score", body).await, 400);
@@ -117,7 +122,7 @@ async fn a_refused_call_is_a_debug_line_with_its_request_id() {
 
 #[tokio::test]
 async fn an_answered_call_is_no_line() {
-    lines();
+    keep();
     let sandbox = Sandbox::start().await;
     sandbox.put("profile", &[KeyValue::Int64(7)], 0, &[Value::Float32(2.0)]).await;
     assert_eq!(call(&sandbox, "log-answered", "/v1/predict/score", r#"{"entities": {"driver_id": 7}}"#).await, 200);

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value as Json, json};
-use tidegate_catalog::{KeyValue, Micros, Value};
+use tidegate_catalog::{KeyValue, Micros, Stamp, Value, ValueSource};
 use tidegate_gateway::{PredictionRecord, PredictionSink};
 
 use crate::{
@@ -210,10 +210,13 @@ impl PredictionSink for KeepingSink {
         endpoint == "strict"
     }
     fn offer(&self, record: &PredictionRecord<'_>) {
-        let sources = record.features.iter().map(|(_, source)| source.map_or("-", |source| source.as_str()));
-        let sources = sources.collect::<Vec<_>>().join(",");
-        let PredictionRecord { endpoint, output_row, entity_keys, .. } = record;
-        self.seen.lock().unwrap().push(format!("{endpoint} {output_row} {} {sources}", entity_keys.len()));
+        let cell = |stamp: &Option<Stamp>, source: &Option<ValueSource>| {
+            let event = stamp.map_or("-".to_owned(), |stamp| stamp.event.to_string());
+            format!("{}@{event}", source.map_or("-", |source| source.as_str()))
+        };
+        let cells = record.features.iter().map(|(stamp, source)| cell(stamp, source)).collect::<Vec<_>>().join(",");
+        let PredictionRecord { endpoint, model, output_row, entity_keys, .. } = record;
+        self.seen.lock().unwrap().push(format!("{endpoint} {model} {output_row} {} {cells}", entity_keys.len()));
     }
 }
 
@@ -226,7 +229,7 @@ async fn each_answered_row_is_offered_to_a_sink_that_wants_it() {
     let body = r#"{"entities": {"driver_id": [8, 7]}, "request": {"distance": [1, 2]}}"#;
     sandbox.post("/v1/predict/strict", body).await;
     sandbox.post("/v1/predict/fare", body).await;
-    assert_eq!(*sink.seen.lock().unwrap(), ["strict 0 1 DEFAULT,STORE"]);
+    assert_eq!(*sink.seen.lock().unwrap(), ["strict model 0 1 DEFAULT@-,STORE@2013-11-15T12:00:00Z"]);
 }
 
 #[tokio::test]
