@@ -1,7 +1,7 @@
 //! What the store's cells say about each feature: the statuses, judged once per cell against the event clock.
 
 use tidegate_catalog::{
-    ErrorCode, FieldStatus, Micros, RowLayout, Ttl, Value,
+    ErrorCode, FieldStatus, Micros, RowLayout, Stamp, Ttl, Value,
     definitions::DefaultValue,
     row::{Check, RowError, RowRef},
 };
@@ -92,6 +92,14 @@ impl<'c> Answers<'c> {
                 let status = if null { FieldStatus::NullValue } else { FieldStatus::Present };
                 Answer { value: row.value(place.index), status: Some(status), event_time: Some(row.stamp().event) }
             }
+        }
+    }
+
+    /// The stamp of the row that a feature is in, also of one that is too old.
+    pub(crate) fn stamp(&self, slot: usize, feature: &PlannedFeature) -> Option<Stamp> {
+        match self.state(slot, feature.place?.cell) {
+            CellState::Fresh(row) | CellState::Expired(row) => Some(row.stamp()),
+            CellState::Absent | CellState::Failed => None,
         }
     }
 

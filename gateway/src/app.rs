@@ -18,6 +18,9 @@ use crate::{
     served::Served,
 };
 
+/// What one permit of [`App::body_room`] stands for.
+pub(crate) const BODY_UNIT_BYTES: usize = 1_024;
+
 /// The gateway's state. Immutable but for the catalog that serves, which is swapped whole.
 pub(crate) struct App {
     pub(crate) config: GatewayConfig,
@@ -30,6 +33,8 @@ pub(crate) struct App {
     pub(crate) ids: Ids,
     pub(crate) sink: Arc<dyn PredictionSink>,
     pub(crate) in_flight: Semaphore,
+    /// Room for large bodies, in [`BODY_UNIT_BYTES`].
+    pub(crate) body_room: Semaphore,
     pub(crate) as_of: Option<Micros>,
     pub(crate) limits: LogLimits,
 }
@@ -38,13 +43,19 @@ pub(crate) struct App {
 #[derive(Debug)]
 pub(crate) struct LogLimits {
     pub(crate) failed_calls: LogLimit,
+    pub(crate) shed_calls: LogLimit,
     pub(crate) store: LogLimit,
     pub(crate) foreign_cells: LogLimit,
 }
 
 impl LogLimits {
     pub(crate) const fn new() -> Self {
-        Self { failed_calls: LogLimit::new(), store: LogLimit::new(), foreign_cells: LogLimit::new() }
+        Self {
+            failed_calls: LogLimit::new(),
+            shed_calls: LogLimit::new(),
+            store: LogLimit::new(),
+            foreign_cells: LogLimit::new(),
+        }
     }
 }
 
@@ -58,12 +69,22 @@ impl App {
         self.served.load_full().ok_or(Refusal::NoCatalog)
     }
 
-    /// Room for one more call.
+    /// Room for one more call, whose body is there: a client that is slow to send one takes no room.
     /// # Errors
     /// [`Refusal::TooManyInFlight`]: a full gateway answers at once, it does not queue.
     pub(crate) fn admit(&self) -> Result<SemaphorePermit<'_>, Refusal> {
         let limit = self.config.max_in_flight;
         self.in_flight.try_acquire().map_err(|_| Refusal::TooManyInFlight { limit })
+    }
+
+    /// Whether a call would find no room now: it is then refused before its body is read.
+    /// # Errors
+    /// [`Refusal::TooManyInFlight`]
+    pub(crate) fn refuse_when_full(&self) -> Result<(), Refusal> {
+        match self.in_flight.available_permits() {
+            0 => Err(Refusal::TooManyInFlight { limit: self.config.max_in_flight }),
+            _ => Ok(()),
+        }
     }
 }
 

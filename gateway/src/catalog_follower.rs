@@ -31,8 +31,8 @@ pub(crate) struct FollowState {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FollowFacts {
     /// Why the feed's last answer was none; `None` while it answers.
-    pub(crate) feed_error: Option<String>,
-    /// The version that could not be loaded, and why.
+    pub(crate) feed_error: Option<&'static str>,
+    /// The version that could not be loaded, and why, in words for anybody.
     pub(crate) refused: Option<(u64, String)>,
 }
 
@@ -62,15 +62,21 @@ impl CatalogFollower {
         Self { app, feed, from, last_good, polls_since_refusal: 0 }
     }
 
-    /// The first load: the feed's newest, else what is on disk.
+    /// The first load: the feed's newest; what is on disk where the feed does not answer or its newest cannot be loaded. A
+    /// feed that answers that nothing was published is believed: the copy on disk is then another registry's.
     pub(crate) async fn start(&mut self) {
         self.poll().await;
         if self.app.served.load().is_some() {
             return;
         }
+        let FollowFacts { feed_error, refused } = self.app.follow.facts();
+        if feed_error.is_none() && refused.is_none() {
+            tracing::warn!("no catalog yet: nothing was applied");
+            return;
+        }
         match self.last_good.read().await {
             Ok(Some(bytes)) => self.load(&Published { version: 0, bytes }, Origin::LastGood).await,
-            Ok(None) => tracing::warn!("no catalog yet: the feed has none and none was kept"),
+            Ok(None) => tracing::warn!("no catalog yet: the feed gives none and none was kept"),
             Err(error) => tracing::error!(%error, "the last good catalog cannot be read"),
         }
     }
@@ -90,8 +96,8 @@ impl CatalogFollower {
         let asked = tokio::time::timeout(FEED_TIMEOUT, self.feed.newest(known)).await;
         let answer = match asked {
             Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => return self.feed_failed(error.to_string()),
-            Err(_) => return self.feed_failed("the registry did not answer in time".to_owned()),
+            Ok(Err(error)) => return self.feed_failed("the registry cannot be read", &error.to_string()),
+            Err(_) => return self.feed_failed("the registry did not answer in time", "too slow"),
         };
         if self.app.follow.lock().feed_error.take().is_some() {
             tracing::info!("the feed answers again");
@@ -111,9 +117,9 @@ impl CatalogFollower {
             }
             self.polls_since_refusal = 0;
         }
-        // a copy from disk may be of any age: the feed is asked for whatever it has
+        // a copy from disk may be of any age and of another registry: the feed is asked for whatever it has
         let served = self.app.served.load();
-        served.as_ref().map(|served| served.version)
+        served.as_ref().filter(|served| served.origin == Origin::Feed).map(|served| served.version)
     }
 
     async fn load(&mut self, published: &Published, origin: Origin) {
@@ -133,13 +139,13 @@ impl CatalogFollower {
                 }
             }
             Err(error) => {
-                let message = error.to_string();
-                let first = self.app.follow.lock().refused.replace((published.version, message.clone()));
+                let refused = (published.version, error.client_message());
+                let first = self.app.follow.lock().refused.replace(refused);
                 self.app.metrics.catalog_refused.increment(1);
                 if first.is_none_or(|(version, _)| version != published.version) {
                     tracing::error!(
                         version = published.version,
-                        error = message,
+                        %error,
                         "catalog refused, the old one serves"
                     );
                 }
@@ -147,10 +153,11 @@ impl CatalogFollower {
         }
     }
 
-    fn feed_failed(&self, message: String) {
-        let before = self.app.follow.lock().feed_error.replace(message.clone());
+    /// `told` is for `/health`, `error` for the log: it may name files.
+    fn feed_failed(&self, told: &'static str, error: &str) {
+        let before = self.app.follow.lock().feed_error.replace(told);
         if before.is_none() {
-            tracing::warn!(error = message, "the feed does not answer, the catalog stays as it is");
+            tracing::warn!(error, "the feed does not answer, the catalog stays as it is");
         }
     }
 }

@@ -2,8 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-/// Most rows of one request; one more is refused, naming this number.
-pub const MAX_ROWS: usize = 10_000;
+pub use tidegate_proto::columns::MAX_ROWS;
 
 /// Longest `x-request-id` that is echoed; a longer one, or one that is not visible ASCII, is replaced.
 pub const MAX_REQUEST_ID_BYTES: usize = 128;
@@ -21,11 +20,13 @@ pub struct GatewayConfig {
     pub poll_interval: Duration,
     /// Most requests answered at once; more are refused with 429.
     pub max_in_flight: usize,
+    /// Most bytes of large bodies (over 64 KiB) held at once; a body beyond it is refused with 429.
+    pub max_body_bytes: usize,
     /// Most open connections; more wait in the listen queue.
     pub max_connections: usize,
     /// The time of a call on the Feast face, and the longest that a caller may ask for with `x-deadline-ms`.
     pub max_deadline: Duration,
-    /// How long a client may take for a request's head, and again for its body.
+    /// How long a client may take for a request's head, again for its body, and to take any byte of an answer.
     pub client_timeout: Duration,
     /// How long a connection may be idle between two requests.
     pub idle_timeout: Duration,
@@ -55,6 +56,7 @@ impl GatewayConfig {
             last_good,
             poll_interval: Duration::from_millis(250),
             max_in_flight: 1_024,
+            max_body_bytes: 256 * 1024 * 1024,
             max_connections: 4_096,
             max_deadline: Duration::from_secs(10),
             client_timeout: Duration::from_secs(10),

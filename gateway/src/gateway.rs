@@ -8,9 +8,10 @@ use tidegate_store::AnyStore;
 use tokio::{net::TcpListener, sync::Semaphore};
 
 use crate::{
-    app::{App, LogLimits},
+    app::{App, BODY_UNIT_BYTES, LogLimits},
     catalog_follower::{CatalogFollower, FollowState},
     config::{Exposure, GatewayConfig},
+    event_clock,
     feed::SnapshotFeed,
     http::server,
     ids::Ids,
@@ -35,7 +36,7 @@ pub struct Parts {
     pub metrics: MetricsPage,
     /// Random per process: the start of all ids.
     pub id_seed: u64,
-    /// The `--as-of` that the clock was started with, for `/health`.
+    /// The `--as-of` that the clock was started with: checked against the store's event clock, and told by `/health`.
     pub as_of: Option<Micros>,
 }
 
@@ -72,6 +73,16 @@ pub enum BindError {
         /// Why.
         source: std::io::Error,
     },
+    /// The store was written later than this gateway's event clock would start.
+    #[error(
+        "the online store was written up to {earliest} and no longer has the values of {as_of}; start with --as-of {earliest} or later"
+    )]
+    StoreIsLater {
+        /// The `--as-of` that was asked for.
+        as_of: Micros,
+        /// The earliest that can be served: the store's event clock.
+        earliest: Micros,
+    },
 }
 
 impl Gateway {
@@ -80,16 +91,23 @@ impl Gateway {
     ///
     /// Not cancel-safe.
     /// # Errors
-    /// [`BindError`] for an exposed or taken address.
+    /// [`BindError`] for an exposed or taken address, and for an `--as-of` before the store's event clock, where the store
+    /// answers.
     pub async fn bind(config: GatewayConfig, parts: Parts) -> Result<Bound, BindError> {
         let addr = config.listen;
         if !addr.ip().is_loopback() && config.exposure == Exposure::LoopbackOnly {
             return Err(BindError::Exposed { addr });
         }
+        if let Some(as_of) = parts.as_of
+            && let Some(earliest) = event_clock::earliest_after(as_of, &parts.store, &*parts.clock).await
+        {
+            return Err(BindError::StoreIsLater { as_of, earliest });
+        }
         let listener = TcpListener::bind(addr).await.map_err(|source| BindError::Listen { addr, source })?;
         let addr = listener.local_addr().map_err(|source| BindError::Listen { addr, source })?;
         let app = Arc::new(App {
             in_flight: Semaphore::new(config.max_in_flight),
+            body_room: Semaphore::new(config.max_body_bytes / BODY_UNIT_BYTES),
             metrics: GatewayMetrics::register(&parts.metrics),
             served: ArcSwapOption::empty(),
             follow: FollowState::default(),

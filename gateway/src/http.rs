@@ -2,6 +2,7 @@
 
 pub(crate) mod body;
 pub(crate) mod connection;
+pub(crate) mod patience;
 pub(crate) mod reply;
 pub(crate) mod route;
 pub(crate) mod server;

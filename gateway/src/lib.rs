@@ -23,6 +23,7 @@ mod app;
 mod batch;
 mod catalog_follower;
 mod config;
+mod event_clock;
 mod faces;
 mod feed;
 mod gateway;
@@ -47,7 +48,7 @@ pub use config::{Exposure, GatewayConfig, MAX_REQUEST_ID_BYTES, MAX_ROWS};
 pub use feed::{FeedError, Newest, Published, SnapshotFeed};
 pub use gateway::{BindError, Bound, Gateway, Parts};
 pub use http::route::{Handler, Permission, ROUTES, Route, Verb};
-pub use metrics::{MetricsPage, SECONDS_BUCKETS};
+pub use metrics::{MetricsPage, ROWS_BUCKETS, SECONDS_BUCKETS};
 #[cfg(any(test, feature = "testing"))]
 pub use models::fake::{FakeModel, FakeModels};
 pub use models::{ModelLoader, Ran};

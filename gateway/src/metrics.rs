@@ -6,7 +6,7 @@ use metrics::{
     Counter, Gauge, Histogram, Recorder, counter, describe_counter, describe_gauge, describe_histogram, gauge,
     histogram,
 };
-use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use tidegate_catalog::ErrorCode;
 
 use crate::{http::route::ROUTES, timings::Timings};
@@ -17,6 +17,9 @@ pub const SECONDS_BUCKETS: [f64; 19] = [
     0.000_01, 0.000_02, 0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01,
     0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0,
 ];
+
+/// Bounds of every histogram of rows: powers of two.
+pub const ROWS_BUCKETS: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1_024.0];
 
 /// Most endpoints that have label values of their own; the rest share `other`.
 const LABELLED_ENDPOINTS: usize = 200;
@@ -35,11 +38,13 @@ impl std::fmt::Debug for MetricsPage {
 }
 
 impl MetricsPage {
-    /// An empty page with [`SECONDS_BUCKETS`].
+    /// An empty page with [`SECONDS_BUCKETS`], and [`ROWS_BUCKETS`] for what ends in `_rows`.
     /// # Errors
     /// None of ours: the builder refuses empty buckets only.
     pub fn new() -> Result<Self, BuildError> {
-        let recorder = PrometheusBuilder::new().set_buckets(&SECONDS_BUCKETS)?.build_recorder();
+        let builder = PrometheusBuilder::new().set_buckets(&SECONDS_BUCKETS)?;
+        let rows = Matcher::Suffix("_rows".to_owned());
+        let recorder = builder.set_buckets_for_metric(rows, &ROWS_BUCKETS)?.build_recorder();
         let handle = recorder.handle();
         Ok(Self { recorder: Arc::new(recorder), handle })
     }
@@ -175,4 +180,27 @@ fn describe() {
     describe_gauge!("tidegate_gateway_catalog_version", "The catalog version that serves; 0 before the first.");
     describe_counter!("tidegate_gateway_catalog_refused_total", "Catalog versions that could not be loaded.");
     describe_histogram!("tidegate_gateway_stage_seconds", "Time of one call in each stage, by endpoint.");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_histogram_of_rows_has_buckets_of_rows_and_one_of_seconds_keeps_its_own() {
+        let page = MetricsPage::new().unwrap();
+        page.with(|| {
+            histogram!("tidegate_inference_run_rows").record(48.0);
+            histogram!("tidegate_inference_run_seconds").record(0.000_3);
+        });
+        let text = page.render();
+        for line in [
+            "tidegate_inference_run_rows_bucket{le=\"32\"} 0",
+            "tidegate_inference_run_rows_bucket{le=\"64\"} 1",
+            "tidegate_inference_run_seconds_bucket{le=\"0.0002\"} 0",
+            "tidegate_inference_run_seconds_bucket{le=\"0.0005\"} 1",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+    }
 }

@@ -43,6 +43,8 @@ pub(crate) struct OpenModel {
 
 #[derive(Debug)]
 enum Opened {
+    /// The same file runs already; the loader opens it again should it have to run under another plan.
+    Running(Arc<Model>, ModelLoader),
     Onnx(ModelFile),
     #[cfg(any(test, feature = "testing"))]
     Fake(fake::FakeModel),
@@ -56,6 +58,7 @@ pub(crate) struct Model {
     /// Hex blake3 of the file.
     pub(crate) hash: String,
     reference: ModelRef,
+    signature: Signature,
     plan: InputPlan,
     runner: Runner,
 }
@@ -93,7 +96,24 @@ pub(crate) enum LoadError {
     #[error("model {path}: the file has changed since apply (hash {found}, applied {applied}); apply again")]
     Changed { path: String, found: String, applied: String },
     #[error("model {path}: {message}")]
-    Failed { path: String, message: String },
+    Failed {
+        /// As the definitions write it.
+        path: String,
+        /// For the operator: it may name folders and say what a library said.
+        message: String,
+        /// For anybody.
+        told: &'static str,
+    },
+}
+
+impl LoadError {
+    /// The message without folders and without a library's words; the log has them.
+    pub(crate) fn client_message(&self) -> String {
+        match self {
+            Self::Changed { .. } => self.to_string(),
+            Self::Failed { path, told, .. } => format!("model {path}: {told}"),
+        }
+    }
 }
 
 impl ModelLoader {
@@ -102,12 +122,31 @@ impl ModelLoader {
         Self { source: Source::Onnx(onnx::OnnxSource::new(runtime, root)) }
     }
 
-    /// Opens the file of `reference`, which must have the content `hash` where the snapshot knows one.
+    /// Opens the file of `reference`, which must have the content `hash` where the snapshot knows one. A file that
+    /// `known` runs, by its hash, is not read again.
     ///
     /// Cancel-safe: a dropped call leaves nothing behind.
     /// # Errors
     /// [`LoadError`] names the file.
-    pub(crate) async fn open(&self, reference: &ModelRef, hash: Option<&str>) -> Result<OpenModel, LoadError> {
+    pub(crate) async fn open(
+        &self,
+        reference: &ModelRef,
+        hash: Option<&str>,
+        known: Option<&Arc<Model>>,
+    ) -> Result<OpenModel, LoadError> {
+        let running = |hash: &str| {
+            let same = |known: &&Arc<Model>| known.reference == *reference && known.hash == hash && known.is_ready();
+            let known = known.filter(same)?;
+            Some(OpenModel {
+                reference: reference.clone(),
+                hash: known.hash.clone(),
+                signature: known.signature.clone(),
+                opened: Opened::Running(Arc::clone(known), self.clone()),
+            })
+        };
+        if let Some(open) = hash.and_then(running) {
+            return Ok(open);
+        }
         let (signature, found, opened) = match &self.source {
             Source::Onnx(source) => source.open(&reference.path).await?,
             #[cfg(any(test, feature = "testing"))]
@@ -116,6 +155,9 @@ impl ModelLoader {
         if let Some(applied) = hash.filter(|applied| *applied != found) {
             let (path, applied) = (reference.path.clone(), applied.to_owned());
             return Err(LoadError::Changed { path, found, applied });
+        }
+        if let Some(open) = running(&found) {
+            return Ok(open);
         }
         Ok(OpenModel { reference: reference.clone(), hash: found, signature, opened })
     }
@@ -127,30 +169,27 @@ impl OpenModel {
         &self.signature
     }
 
-    /// Starts and warms it under `plan`; `known` goes on where it is the same model under the same plan.
+    /// Starts and warms it under `plan`; one that runs under the same plan already goes on.
     ///
     /// Cancel-safe: a dropped start leaves nothing running.
     /// # Errors
     /// [`LoadError`] names the file.
-    pub(crate) async fn start(
-        self,
-        plan: &InputPlan,
-        clock: Arc<dyn Clock>,
-        known: Option<&Arc<Model>>,
-    ) -> Result<Arc<Model>, LoadError> {
-        let same = |known: &&Arc<Model>| {
-            known.reference == self.reference && known.hash == self.hash && known.plan == *plan && known.is_ready()
-        };
-        if let Some(known) = known.filter(same) {
-            return Ok(Arc::clone(known));
+    pub(crate) async fn start(self, plan: &InputPlan, clock: Arc<dyn Clock>) -> Result<Arc<Model>, LoadError> {
+        let Self { reference, hash, signature, mut opened } = self;
+        if let Opened::Running(model, loader) = opened {
+            if model.plan == *plan {
+                return Ok(model);
+            }
+            opened = loader.open(&reference, Some(&hash), None).await?.opened;
         }
-        let runner = match self.opened {
-            Opened::Onnx(file) => Runner::Onnx(onnx::OnnxModel::start(&file, plan, &self.reference, clock).await?),
+        let runner = match opened {
+            Opened::Onnx(file) => Runner::Onnx(onnx::OnnxModel::start(&file, plan, &reference, clock).await?),
             #[cfg(any(test, feature = "testing"))]
             Opened::Fake(model) => Runner::Fake(model),
+            Opened::Running(model, _) => return Ok(model),
         };
-        let (name, version) = (self.reference.name.clone(), self.reference.version.clone());
-        Ok(Arc::new(Model { name, version, hash: self.hash, reference: self.reference, plan: plan.clone(), runner }))
+        let (name, version) = (reference.name.clone(), reference.version.clone());
+        Ok(Arc::new(Model { name, version, hash, reference, signature, plan: plan.clone(), runner }))
     }
 }
 
@@ -160,7 +199,7 @@ impl Model {
         match &self.runner {
             Runner::Onnx(model) => model.is_ready(),
             #[cfg(any(test, feature = "testing"))]
-            Runner::Fake(_) => true,
+            Runner::Fake(model) => model.is_ready(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What one answered row leaves behind, and who may want it. Logging, replay, drift and rewards will hang on it.
 
 use bytes::Bytes;
-use tidegate_catalog::{CallContext, Micros, ValueSource};
+use tidegate_catalog::{CallContext, Micros, Stamp, ValueSource};
 
 use crate::models::Ran;
 
@@ -16,6 +16,8 @@ pub struct PredictionRecord<'a> {
     pub endpoint: &'a str,
     /// The variant.
     pub variant: &'a str,
+    /// The model's name.
+    pub model: &'a str,
     /// The model's version.
     pub model_version: &'a str,
     /// The model file's content hash.
@@ -26,8 +28,8 @@ pub struct PredictionRecord<'a> {
     pub event_now: Micros,
     /// The row's entity keys, one per key set and mapping of the plan.
     pub entity_keys: &'a [Bytes],
-    /// Per feature: its event time where there is a row, and where its value came from.
-    pub features: &'a [(Option<Micros>, Option<ValueSource>)],
+    /// Per feature: its row's stamp where there is a row, also one that is too old, and where its value came from.
+    pub features: &'a [(Option<Stamp>, Option<ValueSource>)],
     /// Hash (xxh3) of the row's part of the input tensors, in the model's input order.
     pub input_hash: u64,
     /// The model's outputs over the whole batch.

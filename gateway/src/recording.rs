@@ -21,13 +21,14 @@ pub(crate) fn offer(
         features.clear();
         features.extend(gather.plan.features.iter().map(|feature| {
             let (_, source) = gather.served(looked_up, feature);
-            (gather.answers.status(looked_up, feature).1, source)
+            (gather.answers.stamp(looked_up, feature), source)
         }));
         app.sink.offer(&PredictionRecord {
             context: answered.context,
             prediction_id: answered.call.id.prediction(row),
             endpoint: &answered.plan.name,
             variant: &answered.plan.variant,
+            model: &answered.plan.model.name,
             model_version: &answered.plan.model.version,
             model_hash: &answered.plan.model.hash,
             catalog_version: answered.catalog_version,

@@ -10,7 +10,7 @@ use tidegate_proto::{
     status::{self, Refusal as Transport},
 };
 
-use crate::{config::MAX_ROWS, http::route::Permission, plan::list::ListError, rows::ColumnError};
+use crate::{http::route::Permission, plan::list::ListError, rows::ColumnError};
 
 /// Why a call got no answer. Messages go to the caller: they name what was wrong and where, and nothing inside.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +33,8 @@ pub(crate) enum Refusal {
     BadDeadline { found: String },
     #[error("{limit} requests are being answered, no more are taken; try again")]
     TooManyInFlight { limit: usize },
+    #[error("other large bodies are being read, there is no room for this one; try again")]
+    NoRoomForBody,
     #[error("no catalog is loaded yet: nothing was applied, or the registry cannot be reached")]
     NoCatalog,
     #[error(transparent)]
@@ -53,8 +55,6 @@ pub(crate) enum Refusal {
     Column(#[from] ColumnError),
     #[error(transparent)]
     Ragged(#[from] Ragged),
-    #[error("{rows} rows, the limit is {MAX_ROWS}; split the request")]
-    TooManyRows { rows: usize },
     #[error("{message}")]
     Row { code: ErrorCode, message: String },
     #[error("every row failed; row {row}: {message}")]
@@ -83,10 +83,9 @@ impl Refusal {
             | Self::NameCollision { .. }
             | Self::NoEntities
             | Self::Column(_)
-            | Self::Ragged(_)
-            | Self::TooManyRows { .. } => ErrorCode::InvalidArgument,
+            | Self::Ragged(_) => ErrorCode::InvalidArgument,
             Self::NotPermitted { .. } => ErrorCode::PermissionDenied,
-            Self::TooManyInFlight { .. } => ErrorCode::ResourceExhausted,
+            Self::TooManyInFlight { .. } | Self::NoRoomForBody => ErrorCode::ResourceExhausted,
             Self::NoCatalog => ErrorCode::Unavailable,
             Self::UnknownPath { .. } | Self::UnknownEndpoint { .. } | Self::UnknownService { .. } => {
                 ErrorCode::NotFound

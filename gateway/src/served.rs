@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 use tidegate_catalog::{Clock, Micros, ProjectNumber, Snapshot, snapshot::SnapshotError};
+use tidegate_proto::error_body::clipped;
 
 use crate::{
     metrics::{MetricsPage, StageMetrics},
@@ -57,6 +58,20 @@ pub(crate) enum LoadError {
     Endpoint { endpoint: String, source: EndpointError },
 }
 
+impl LoadError {
+    /// What `/health` may say: which definition and what is wrong with it, no folders, no words of a library; within the
+    /// length of every message.
+    pub(crate) fn client_message(&self) -> String {
+        let message = match self {
+            Self::Endpoint { endpoint, source: EndpointError::Model(error) } => {
+                format!("endpoint {endpoint:?}: {}", error.client_message())
+            }
+            other => other.to_string(),
+        };
+        clipped(&message).to_owned()
+    }
+}
+
 impl Served {
     /// Reads `bytes`, compiles every plan, loads and warms every model that `previous` does not have already.
     ///
@@ -72,28 +87,29 @@ impl Served {
         let read = bytes.clone();
         let compiled = tokio::task::spawn_blocking(move || {
             let snapshot = Snapshot::from_bytes(&read)?;
+            let hash = blake3::hash(&read).to_hex().to_string();
             let views = Views::compile(&snapshot);
             let services = Self::services(&snapshot, &views)?;
-            Ok::<_, LoadError>((snapshot, views, services))
+            Ok::<_, LoadError>((snapshot, hash, views, services))
         });
         // a large catalog takes milliseconds: not on the threads that answer
-        let (snapshot, views, services) = compiled.await.map_err(|_| LoadError::Stopping)??;
+        let (snapshot, hash, views, services) = compiled.await.map_err(|_| LoadError::Stopping)??;
         let mut endpoints = HashMap::new();
         for (index, (name, endpoint)) in snapshot.definitions.endpoints.iter().enumerate() {
             let failed = |source| LoadError::Endpoint { endpoint: name.clone(), source };
             let (variant, service) = EndpointPlan::parts(endpoint, &snapshot.definitions).map_err(failed)?;
             let hash = snapshot.model_hashes.get(&variant.model.path).map(String::as_str);
-            let opened = from.models.open(&variant.model, hash).await;
-            let opened = opened.map_err(|error| failed(EndpointError::Model(error)))?;
             let known = previous.and_then(|previous| previous.endpoints.get(name)).map(|known| &known.model);
-            let running = (Arc::clone(&from.clock), known, StageMetrics::of_endpoint(&from.page, index, name));
+            let opened = from.models.open(&variant.model, hash, known).await;
+            let opened = opened.map_err(|error| failed(EndpointError::Model(error)))?;
+            let running = (Arc::clone(&from.clock), StageMetrics::of_endpoint(&from.page, index, name));
             let catalog = (&views, snapshot.version);
             let plan = EndpointPlan::compile(endpoint, (variant, service), catalog, opened, running).await;
             endpoints.insert(name.clone(), plan.map_err(failed)?);
         }
         Ok(Self {
             version: snapshot.version,
-            hash: snapshot.hash(),
+            hash,
             registry_id: snapshot.registry_id,
             made_at: snapshot.made_at,
             project: snapshot.project,

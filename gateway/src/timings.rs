@@ -7,7 +7,7 @@ use tidegate_catalog::{Clock, Monotonic};
 /// The stages of a call, in order. Those that a face does not have stay zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Timings {
-    /// Body read and columns bound, keys encoded.
+    /// Body understood, columns bound, keys encoded; not the wait for its bytes.
     pub(crate) parse: Duration,
     /// The store's round trip and the judging of its cells.
     pub(crate) features: Duration,

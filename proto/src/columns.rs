@@ -5,6 +5,12 @@ use std::borrow::Cow;
 
 use crate::json::{JsonError, JsonValue, Reader};
 
+/// Most rows of one request; more are refused before they are in memory.
+pub const MAX_ROWS: usize = 10_000;
+
+/// Most columns of one object: far above any plan, low enough to compare each name with all others.
+pub const MAX_COLUMNS: usize = 1_024;
+
 /// Named columns in the caller's order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Columns<'a> {
@@ -47,25 +53,41 @@ pub enum ColumnsError {
         /// The name, cut.
         name: String,
     },
+    /// Over [`MAX_COLUMNS`].
+    #[error("more than {MAX_COLUMNS} columns")]
+    TooMany,
+    /// Over [`MAX_ROWS`].
+    #[error("column {name:?} has more than {MAX_ROWS} rows; split the request")]
+    TooManyRows {
+        /// The first such column, cut.
+        name: String,
+    },
 }
 
 impl<'a> Columns<'a> {
     /// Reads an object of columns, each a list of values, or a scalar that stands for a list of one.
     /// # Errors
-    /// Other JSON, and a name that stands twice.
+    /// Other JSON, a name that stands twice, more than [`MAX_COLUMNS`] or [`MAX_ROWS`].
     /// # Cost
-    /// Two allocations that grow, whatever the number of columns and rows; names are compared with each other.
+    /// Two allocations that grow, whatever the number of columns and rows; names are compared with each other. What is
+    /// over a limit is not read on.
     pub fn read(reader: &mut Reader<'a>) -> Result<Self, ColumnsError> {
         let mut read = Self::default();
         reader.object(|reader, name| {
             if read.find(&name).is_some() {
                 return Err(ColumnsError::Duplicate { name: shown(&name) });
             }
+            if read.columns.len() == MAX_COLUMNS {
+                return Err(ColumnsError::TooMany);
+            }
             let start = read.values.len();
             if reader.peek() == Some(b'[') {
                 reader.list(|reader| {
+                    if read.values.len().saturating_sub(start) == MAX_ROWS {
+                        return Err(ColumnsError::TooManyRows { name: shown(&name) });
+                    }
                     read.values.push(reader.value()?);
-                    Ok::<_, JsonError>(())
+                    Ok(())
                 })?;
             } else {
                 read.values.push(reader.value()?);

@@ -41,7 +41,13 @@ pub enum OnlineFeaturesRequestError {
         /// Its name.
         name: &'static str,
     },
+    /// Over [`MAX_REFERENCES`].
+    #[error("features: more than {MAX_REFERENCES} references; split the request")]
+    TooManyFeatures,
 }
+
+/// Most features of one request.
+pub const MAX_REFERENCES: usize = 4_096;
 
 const FIELDS: [&str; 5] = ["entities", "features", "feature_service", "full_feature_names", "include_stale"];
 
@@ -77,12 +83,15 @@ impl<'a> OnlineFeaturesRequest<'a> {
             Some(0) => {
                 self.entities = Some(Columns::read(reader).map_err(|error| match error {
                     ColumnsError::Json(error) => OnlineFeaturesRequestError::Json(error),
-                    duplicate @ ColumnsError::Duplicate { .. } => OnlineFeaturesRequestError::Columns(duplicate),
+                    other => OnlineFeaturesRequestError::Columns(other),
                 })?);
             }
             Some(1) => reader.list(|reader| {
+                if self.features.len() == MAX_REFERENCES {
+                    return Err(OnlineFeaturesRequestError::TooManyFeatures);
+                }
                 self.features.push(reader.string()?);
-                Ok::<_, JsonError>(())
+                Ok(())
             })?,
             Some(2) => self.feature_service = Some(reader.string()?),
             Some(3) => self.full_feature_names = reader.boolean()?,

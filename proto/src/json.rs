@@ -6,7 +6,7 @@ mod time;
 mod value;
 mod writer;
 
-pub use reader::{JsonError, MAX_DEPTH, Reader};
+pub use reader::{JsonError, MAX_DEPTH, MAX_VALUES, Reader};
 pub use value::JsonValue;
 pub use writer::Writer;
 

@@ -102,7 +102,9 @@ impl<'a> PredictRequest<'a> {
 fn in_field(error: ColumnsError, field: &'static str) -> PredictRequestError {
     match error {
         ColumnsError::Json(error) => PredictRequestError::Json(error),
-        source @ ColumnsError::Duplicate { .. } => PredictRequestError::Columns { field, source },
+        source @ (ColumnsError::Duplicate { .. } | ColumnsError::TooMany | ColumnsError::TooManyRows { .. }) => {
+            PredictRequestError::Columns { field, source }
+        }
     }
 }
 

@@ -14,7 +14,6 @@ use tidegate_proto::{
 use crate::{
     answers::Answers,
     app::App,
-    config::MAX_ROWS,
     http::connection::{Call, Scratch},
     keys::{KeyForm, RowKeys},
     plan::{ListPlan, LookupPlan},
@@ -92,8 +91,7 @@ fn refuse_collision(plan: &ListPlan, request: &OnlineFeaturesRequest<'_>) -> Res
 }
 
 fn rows_of(plan: &ListPlan, entities: &Columns<'_>) -> Result<usize, Refusal> {
-    let rows = if entities.is_empty() && plan.lookup.columns.is_empty() { 1 } else { entities.rows()? };
-    if rows > MAX_ROWS { Err(Refusal::TooManyRows { rows }) } else { Ok(rows) }
+    Ok(if entities.is_empty() && plan.lookup.columns.is_empty() { 1 } else { entities.rows()? })
 }
 
 fn write(

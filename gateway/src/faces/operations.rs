@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tidegate_catalog::{Clock, Deadline, Micros};
+use tidegate_catalog::Deadline;
 use tidegate_proto::json::Writer;
 use tidegate_store::OnlineStore as _;
 
 use crate::{
     app::App,
+    event_clock,
     http::reply::Reply,
     served::{Origin, Served},
 };
@@ -41,7 +42,7 @@ pub(crate) async fn ready(app: &App) -> Reply {
     let mut unready = Vec::new();
     let served = app.served.load_full();
     match &served {
-        None => unready.push(Unready { part: "catalog", why: "no catalog is loaded".to_owned() }),
+        None => unready.push(no_catalog(app)),
         Some(served) => unready.extend(cold_models(served)),
     }
     unready.extend(store_troubles(app, served.as_deref()).await);
@@ -71,6 +72,14 @@ pub(crate) fn metrics(app: &App) -> Reply {
     Reply { status: 200, content_type: "text/plain; version=0.0.4", body }
 }
 
+fn no_catalog(app: &App) -> Unready {
+    let why = match app.follow.facts().refused {
+        Some((version, why)) => format!("no catalog is loaded: version {version} was refused: {why}"),
+        None => "no catalog is loaded".to_owned(),
+    };
+    Unready { part: "catalog", why }
+}
+
 fn cold_models(served: &Served) -> impl Iterator<Item = Unready> + '_ {
     served.endpoints.values().filter(|endpoint| !endpoint.model.is_ready()).map(|endpoint| Unready {
         part: "model",
@@ -95,20 +104,9 @@ async fn store_troubles(app: &App, served: Option<&Served>) -> Vec<Unready> {
     {
         troubles.push(store("the online store belongs to another registry"));
     }
-    troubles.extend(clock_trouble(marks.event_clock, &*app.clock, app.config.max_clock_skew));
+    let overtaken = event_clock::overtaken(marks.event_clock, app.clock.event_now(), app.config.max_clock_skew);
+    troubles.extend(overtaken.map(|why| Unready { part: "clock", why }));
     troubles
-}
-
-/// A store written under a later event clock no longer has the rows that were valid at ours.
-fn clock_trouble(store: Micros, clock: &dyn Clock, skew: Duration) -> Option<Unready> {
-    let now = clock.event_now();
-    let skew_us = i64::try_from(skew.as_micros()).unwrap_or(i64::MAX);
-    (store > now.saturating_add(skew_us)).then(|| Unready {
-        part: "clock",
-        why: format!(
-            "the store was written up to {store}, this gateway's event clock is at {now}; serve as of {store} or later"
-        ),
-    })
 }
 
 fn catalog(writer: &mut Writer<'_>, app: &App) {
@@ -138,7 +136,7 @@ fn catalog(writer: &mut Writer<'_>, app: &App) {
     }
     writer.key("registry_error");
     match &facts.feed_error {
-        Some(error) => writer.string(error),
+        Some(error) => writer.plain_string(error),
         None => writer.null(),
     }
     writer.key("refused");

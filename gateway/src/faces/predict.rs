@@ -11,7 +11,6 @@ use tidegate_proto::{
 use crate::{
     app::App,
     batch::{self, Filled},
-    config::MAX_ROWS,
     gather::Gather,
     http::connection::{Call, Scratch},
     keys::{KeyForm, RowKeys},
@@ -54,6 +53,7 @@ pub(crate) async fn answer(
     let Parsed { lookup, rows, keys, values } = parse(&served, plan, &request, scratch)?;
     let mut timings = Timings { parse: watch.lap(), ..Timings::default() };
 
+    in_time(app, &context, "the features were read")?;
     let now = app.clock.event_now();
     let Scratch { read, cells, out, .. } = scratch;
     let answers = match reading::read(app, &context, read, cells).await {
@@ -130,9 +130,6 @@ fn parse<'c>(
 ) -> Result<Parsed<'c>, Refusal> {
     let lookup = if request.include.features { &plan.full } else { &plan.needed };
     let rows = rows::count(&request.entities, &request.request)?;
-    if rows > MAX_ROWS {
-        return Err(Refusal::TooManyRows { rows });
-    }
     let entities = Bound::bind(ENTITIES, &lookup.columns, &[], &request.entities)?;
     let sent = Bound::bind(REQUEST, &plan.request, &[], &request.request)?;
     let mut values = Vec::with_capacity(rows * plan.request.len());

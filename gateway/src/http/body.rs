@@ -5,24 +5,47 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body, Incoming};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::refusal::Refusal;
+use crate::{app::BODY_UNIT_BYTES, refusal::Refusal};
+
+/// A body up to here is small: it needs no room, and a refused one is read away.
+const SMALL: usize = 64 * 1024;
+
+/// A whole body, and the room that a large one takes until it is dropped.
+#[derive(Debug)]
+pub(crate) struct WholeBody<'r> {
+    pub(crate) bytes: Bytes,
+    _room: Option<SemaphorePermit<'r>>,
+}
+
+/// What a body is read within.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodyLimits<'r> {
+    /// The route's.
+    pub(crate) bytes: usize,
+    /// The client's time.
+    pub(crate) time: Duration,
+    /// Room for large bodies, shared by all calls.
+    pub(crate) room: &'r Semaphore,
+}
 
 /// The whole body.
 ///
 /// Cancel-safe: a dropped read closes the connection with its request.
 /// # Errors
-/// Over `limit` bytes, declared or read; a client that takes longer than `timeout`, or goes away half-way.
+/// A body over its limit, declared or read; a client that takes longer than its time, or goes away half-way; no room for
+/// another large body.
 /// # Cost
 /// A body that arrived with its head is handed on without a copy.
-pub(crate) async fn read(body: Incoming, limit: usize, timeout: Duration) -> Result<Bytes, Refusal> {
+pub(crate) async fn read(body: Incoming, limits: BodyLimits<'_>) -> Result<WholeBody<'_>, Refusal> {
     let declared = body.size_hint().lower();
-    if declared > limit as u64 {
-        return Err(Refusal::BodyTooLarge { limit_bytes: limit });
+    if declared > limits.bytes as u64 {
+        return Err(Refusal::BodyTooLarge { limit_bytes: limits.bytes });
     }
-    match tokio::time::timeout(timeout, collected(body, limit)).await {
+    match tokio::time::timeout(limits.time, collected(body, limits)).await {
         Ok(read) => read,
-        Err(_) => Err(Refusal::BodyLate { waited: timeout }),
+        Err(_) => Err(Refusal::BodyLate { waited: limits.time }),
     }
 }
 
@@ -30,22 +53,26 @@ pub(crate) async fn read(body: Incoming, limit: usize, timeout: Duration) -> Res
 ///
 /// Cancel-safe.
 pub(crate) async fn drain(mut body: Incoming, timeout: Duration) {
-    const SMALL: u64 = 64 * 1024;
-    if body.size_hint().upper().is_some_and(|bytes| bytes <= SMALL) {
+    if body.size_hint().upper().is_some_and(|bytes| bytes <= SMALL as u64) {
         let drained = async { while body.frame().await.is_some_and(|frame| frame.is_ok()) {} };
         // too late or not, the refusal is sent; hyper closes what was not read
         drop(tokio::time::timeout(timeout, drained).await);
     }
 }
 
-async fn collected(mut body: Incoming, limit: usize) -> Result<Bytes, Refusal> {
+async fn collected(mut body: Incoming, limits: BodyLimits<'_>) -> Result<WholeBody<'_>, Refusal> {
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
+    let mut room = None;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Refusal::BodyCutOff)?;
         let Ok(data) = frame.into_data() else { continue };
-        if first.len().max(all.len()).saturating_add(data.len()) > limit {
-            return Err(Refusal::BodyTooLarge { limit_bytes: limit });
+        let length = first.len().max(all.len()).saturating_add(data.len());
+        if length > limits.bytes {
+            return Err(Refusal::BodyTooLarge { limit_bytes: limits.bytes });
+        }
+        if length > SMALL {
+            take_room(limits.room, &mut room, data.len())?;
         }
         if first.is_empty() && all.is_empty() {
             first = data;
@@ -56,5 +83,16 @@ async fn collected(mut body: Incoming, limit: usize) -> Result<Bytes, Refusal> {
         }
         all.extend_from_slice(&data);
     }
-    Ok(if all.is_empty() { first } else { all.freeze() })
+    Ok(WholeBody { bytes: if all.is_empty() { first } else { all.freeze() }, _room: room })
+}
+
+/// Takes room for bytes that are there: what a client only declares costs nobody anything.
+fn take_room<'r>(room: &'r Semaphore, taken: &mut Option<SemaphorePermit<'r>>, bytes: usize) -> Result<(), Refusal> {
+    let units = u32::try_from(bytes.div_ceil(BODY_UNIT_BYTES)).unwrap_or(u32::MAX);
+    let more = room.try_acquire_many(units).map_err(|_| Refusal::NoRoomForBody)?;
+    match taken {
+        Some(taken) => taken.merge(more),
+        None => *taken = Some(more),
+    }
+    Ok(())
 }

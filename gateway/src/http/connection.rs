@@ -13,12 +13,13 @@ use hyper::{
     body::{Body as _, Incoming},
     header::{CONTENT_TYPE, HeaderMap, HeaderValue},
 };
-use tidegate_catalog::{CallContext, Deadline, Monotonic, Principal, Priority, TraceContext};
+use tidegate_catalog::{CallContext, Deadline, ErrorCode, Monotonic, Principal, Priority, TraceContext};
 use tidegate_proto::status::{self, Fault};
-use tidegate_store::{Cells, ReadPlan};
+use tidegate_store::{Cell, Cells, ReadPlan};
 
 use super::{
-    body,
+    body::{self, BodyLimits, WholeBody},
+    patience::Phase,
     reply::{REQUEST_ID, Reply, refused},
     route::{self, Handler, Match, Permission, Route},
     trace::{self, TRACEPARENT},
@@ -35,6 +36,7 @@ use crate::{
 pub(crate) struct Connection {
     app: Arc<App>,
     scratch: Mutex<Scratch>,
+    phase: Arc<Phase>,
 }
 
 /// Buffers that outlive a call. HTTP/1.1 answers one call at a time, so each finds them free.
@@ -48,6 +50,22 @@ pub(crate) struct Scratch {
     pub(crate) cells: Cells,
     /// The answer.
     pub(crate) out: BytesMut,
+}
+
+/// What a call may leave behind for the next one on its connection.
+const KEPT_BYTES: usize = 256 * 1024;
+const KEPT_CELLS: usize = 16 * 1024;
+
+impl Scratch {
+    /// The buffers for the next call: those that a large one has grown go, for a connection may be idle for long.
+    fn trimmed(self, answer_bytes: usize) -> Self {
+        let row_bytes = |cell: Cell<'_>| if let Cell::Row(row) = cell { row.len() } else { 0 };
+        let large = answer_bytes > KEPT_BYTES
+            || self.cells.len() > KEPT_CELLS
+            || self.keys.capacity() > KEPT_BYTES
+            || self.cells.iter().map(row_bytes).sum::<usize>() > KEPT_BYTES;
+        if large { Self::default() } else { self }
+    }
 }
 
 /// One call, before its face knows how long it may take.
@@ -78,11 +96,17 @@ impl Call {
 
 impl Connection {
     pub(crate) fn new(app: Arc<App>) -> Self {
-        Self { app, scratch: Mutex::default() }
+        Self { app, scratch: Mutex::default(), phase: Arc::default() }
+    }
+
+    /// What the connection is doing, for its stream.
+    pub(crate) fn phase(&self) -> Arc<Phase> {
+        Arc::clone(&self.phase)
     }
 
     /// Answers one request; every refusal is an answer too.
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+        let _in_call = self.phase.call();
         let arrived = self.app.clock.monotonic();
         let id = self.app.ids.call();
         let (head, body) = request.into_parts();
@@ -101,8 +125,9 @@ impl Connection {
         };
         let trace = head.headers.get(TRACEPARENT).and_then(|value| trace::parse(value.as_bytes()));
         let call = Call { id, request_id, principal: Principal::Local, arrived, budget: None, trace };
+        let counted = Counted { app: &self.app, route, code: Some(ErrorCode::Cancelled) };
         let (request_id, answered) = self.routed((route, segment), call, &head.headers, body).await;
-        self.app.metrics.count(route, answered.as_ref().err().map(Refusal::code));
+        counted.ended(answered.as_ref().err().map(Refusal::code));
         Ok(match answered {
             Ok(reply) => reply.into_response(request_id),
             Err(refusal) => {
@@ -147,27 +172,38 @@ impl Connection {
         body: Incoming,
     ) -> Result<Reply, Refusal> {
         let app = &*self.app;
-        let head = app.admit().and_then(|room| {
+        let head = app.refuse_when_full().and_then(|()| {
             call.budget = deadline_header(headers)?;
-            require_json(headers)?;
-            Ok(room)
+            require_json(headers)
         });
-        let _room = match head {
-            Ok(room) => room,
-            Err(refusal) => {
-                body::drain(body, app.config.client_timeout).await;
-                return Err(refusal);
-            }
-        };
+        if let Err(refusal) = head {
+            body::drain(body, app.config.client_timeout).await;
+            return Err(refusal);
+        }
+        let body = self.whole_body(route, call, body).await?;
+        let _room = app.admit()?;
         let _counted = InFlight::enter(app);
-        let body = body::read(body, route.body_limit, app.config.client_timeout).await?;
         let mut scratch = std::mem::take(&mut *self.scratch.lock().unwrap_or_else(PoisonError::into_inner));
         let answered = match route.handler {
-            Handler::OnlineFeatures => online_features::answer(app, call, &body, &mut scratch).await,
-            _ => predict::answer(app, call, segment, &body, &mut scratch).await,
+            Handler::OnlineFeatures => online_features::answer(app, call, &body.bytes, &mut scratch).await,
+            _ => predict::answer(app, call, segment, &body.bytes, &mut scratch).await,
         };
-        *self.scratch.lock().unwrap_or_else(PoisonError::into_inner) = scratch;
+        let answer_bytes = answered.as_ref().map_or(0, Bytes::len);
+        *self.scratch.lock().unwrap_or_else(PoisonError::into_inner) = scratch.trimmed(answer_bytes);
         answered.map(Reply::json)
+    }
+
+    /// The body, within the client's time; a caller that brings less time for the whole call has no more for its body.
+    async fn whole_body(&self, route: &Route, call: &Call, body: Incoming) -> Result<WholeBody<'_>, Refusal> {
+        let config = &self.app.config;
+        let time = call.budget.map_or(config.client_timeout, |budget| budget.min(config.client_timeout));
+        let limits = BodyLimits { bytes: route.body_limit, time, room: &self.app.body_room };
+        body::read(body, limits).await.map_err(|refusal| match refusal {
+            Refusal::BodyLate { .. } if time < config.client_timeout => {
+                Refusal::TimeOver { before: "the body had arrived" }
+            }
+            other => other,
+        })
     }
 }
 
@@ -221,11 +257,33 @@ fn logged(app: &App, refusal: &Refusal, route: &Route, request_id: &HeaderValue)
     let id = request_id.to_str().unwrap_or("");
     match status::wire(code).fault {
         Fault::Ours => {
-            if let Some(held_back) = app.limits.failed_calls.allow(app.clock.monotonic()) {
+            // a flood of shed calls must not hide the one that failed
+            let limits = &app.limits;
+            let limit = if code == ErrorCode::ResourceExhausted { &limits.shed_calls } else { &limits.failed_calls };
+            if let Some(held_back) = limit.allow(app.clock.monotonic()) {
                 tracing::warn!(request_id = id, route = route.path, %code, error = %refusal, held_back, "call failed");
             }
         }
         Fault::Caller => tracing::debug!(request_id = id, route = route.path, %code, error = %refusal, "call refused"),
+    }
+}
+
+/// Counts a call by its code; one that is dropped before, because its client went away, as cancelled.
+struct Counted<'a> {
+    app: &'a App,
+    route: &'static Route,
+    code: Option<ErrorCode>,
+}
+
+impl Counted<'_> {
+    fn ended(mut self, code: Option<ErrorCode>) {
+        self.code = code;
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.app.metrics.count(self.route, self.code);
     }
 }
 

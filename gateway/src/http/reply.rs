@@ -6,7 +6,10 @@ use hyper::{
     Response, StatusCode,
     header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER},
 };
-use tidegate_proto::ErrorBody;
+use tidegate_proto::{
+    ErrorBody,
+    status::{self, Retry},
+};
 
 use crate::refusal::Refusal;
 
@@ -54,7 +57,7 @@ pub(crate) fn refused(refusal: &Refusal, http: u16, request_id: &HeaderValue) ->
         Refusal::MethodNotAllowed { allow } => {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
         }
-        _ if http == 429 => {
+        _ if status::wire(refusal.code()).retry == Retry::Later => {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         _ => {}

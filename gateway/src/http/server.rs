@@ -3,14 +3,17 @@
 use std::{future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinSet,
 };
 
-use super::connection::Connection;
+use super::{
+    connection::Connection,
+    patience::{Patience, PatientStream},
+};
 use crate::app::App;
 
 /// How long to wait after an accept that failed: the process is out of descriptors, and asking again at once only burns.
@@ -60,11 +63,13 @@ async fn connection(app: Arc<App>, stream: TcpStream, peer: SocketAddr, mut stop
     }
     let mut builder = http1::Builder::new();
     builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(app.config.idle_timeout)
+        // the stream's own patience stands for it
+        .header_read_timeout(None)
         .max_buf_size(app.config.max_head_bytes.max(8 * 1024))
         .keep_alive(true);
+    let patience = Patience { idle: app.config.idle_timeout, client: app.config.client_timeout };
     let state = Arc::new(Connection::new(app));
+    let stream = PatientStream::new(stream, state.phase(), patience);
     let service = service_fn(move |request| {
         let state = Arc::clone(&state);
         async move { state.answer(request).await }

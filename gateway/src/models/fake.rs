@@ -1,6 +1,13 @@
 //! Models without ONNX Runtime, for tests of everything around the model: the output is the sum of a row's inputs.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use tidegate_catalog::ErrorCode;
 use tidegate_inference::{
@@ -16,6 +23,7 @@ use crate::refusal::Refusal;
 #[derive(Debug, Default)]
 pub struct FakeModels {
     by_path: HashMap<String, FakeModel>,
+    opens: AtomicUsize,
 }
 
 /// One fake: its output `sum` (float32) adds up a row's elements, a string counts as its length.
@@ -24,6 +32,8 @@ pub struct FakeModel {
     inputs: Vec<TensorSpec>,
     /// Runs wait while this says so.
     held: Option<watch::Receiver<bool>>,
+    /// It is warm once this says so; without it, from the start.
+    warm: Option<watch::Receiver<bool>>,
 }
 
 impl FakeModel {
@@ -31,7 +41,7 @@ impl FakeModel {
     pub fn packed() -> Self {
         let dims = vec![Dim::Free, Dim::Free];
         let input = TensorSpec { name: "input".to_owned(), element: ElementType::Float32, dims };
-        Self { inputs: vec![input], held: None }
+        Self { inputs: vec![input], held: None, warm: None }
     }
 
     /// One input per column.
@@ -41,13 +51,23 @@ impl FakeModel {
             element: *element,
             dims: vec![Dim::Free, Dim::Fixed(1)],
         });
-        Self { inputs: inputs.collect(), held: None }
+        Self { inputs: inputs.collect(), held: None, warm: None }
     }
 
     /// Runs wait while `held` is true.
     #[must_use]
     pub fn held(self, held: watch::Receiver<bool>) -> Self {
         Self { held: Some(held), ..self }
+    }
+
+    /// It is not ready before `warm` is true.
+    #[must_use]
+    pub fn warm_when(self, warm: watch::Receiver<bool>) -> Self {
+        Self { warm: Some(warm), ..self }
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.warm.as_ref().is_none_or(|warm| *warm.borrow())
     }
 
     pub(super) async fn run(&self, input: BatchInput) -> Result<Ran, Refusal> {
@@ -95,8 +115,15 @@ impl FakeModels {
         self
     }
 
+    /// How often a file was opened.
+    pub fn opens(&self) -> usize {
+        self.opens.load(Ordering::Relaxed)
+    }
+
     pub(super) fn open(&self, path: &str, hash: Option<&str>) -> Result<(Signature, String, Opened), LoadError> {
-        let missing = || LoadError::Failed { path: path.to_owned(), message: "no such file".to_owned() };
+        self.opens.fetch_add(1, Ordering::Relaxed);
+        let message = "no such file in a folder of the machine".to_owned();
+        let missing = || LoadError::Failed { path: path.to_owned(), message, told: "no such file" };
         let model = self.by_path.get(path).ok_or_else(missing)?;
         let signature = Signature { inputs: model.inputs.clone().into(), outputs: Vec::new().into() };
         Ok((signature, hash.unwrap_or("fake").to_owned(), Opened::Fake(model.clone())))
@@ -105,7 +132,7 @@ impl FakeModels {
 
 impl ModelLoader {
     /// A loader of fakes.
-    pub fn fake(models: FakeModels) -> Self {
+    pub fn fake(models: impl Into<Arc<FakeModels>>) -> Self {
         Self { source: Source::Fake(models.into()) }
     }
 }

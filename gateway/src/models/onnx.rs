@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 use tidegate_catalog::{CallContext, Clock, definitions::ModelRef};
 use tidegate_inference::{
     batch_input::BatchInput,
-    error::Error,
+    error::{Error, ModelError},
     fit::InputPlan,
     model::{ModelConfig, ModelHandle},
     model_file::{DEFAULT_LIMIT_BYTES, ModelFile},
@@ -14,7 +14,7 @@ use tidegate_inference::{
 };
 
 use super::{Given, LoadError, Opened, Ran};
-use crate::refusal::Refusal;
+use crate::{log_limit::LogLimit, refusal::Refusal};
 
 /// Requests that may wait for one model.
 const QUEUE_REQUESTS: NonZeroUsize = NonZeroUsize::new(1_024).expect("1,024 is not zero");
@@ -30,6 +30,8 @@ pub(super) struct OnnxSource {
 #[derive(Debug)]
 pub(super) struct OnnxModel {
     handle: ModelHandle,
+    clock: Arc<dyn Clock>,
+    failures: LogLimit,
 }
 
 impl OnnxSource {
@@ -40,10 +42,10 @@ impl OnnxSource {
     /// Reads and opens a file on a thread that may block.
     pub(super) async fn open(&self, path: &str) -> Result<(Signature, String, Opened), LoadError> {
         let (runtime, file) = (self.runtime.clone(), self.root.join(path));
-        let failed = |message: String| LoadError::Failed { path: path.to_owned(), message };
+        let failed = |message, told| LoadError::Failed { path: path.to_owned(), message, told };
         let opened = tokio::task::spawn_blocking(move || ModelFile::open(&runtime, &file, DEFAULT_LIMIT_BYTES));
-        let file =
-            opened.await.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))?;
+        let opened = opened.await.map_err(|error| failed(error.to_string(), "the process is stopping"))?;
+        let file = opened.map_err(|error| failed(error.to_string(), told(&error)))?;
         Ok((file.signature().clone(), file.hash().to_owned(), Opened::Onnx(file)))
     }
 }
@@ -61,10 +63,12 @@ impl OnnxModel {
             max_batch_size: count(reference.max_batch_size),
             queue_requests: QUEUE_REQUESTS,
         };
-        let started = ModelHandle::start(file, plan, config, clock).await;
-        let handle =
-            started.map_err(|error| LoadError::Failed { path: reference.path.clone(), message: error.to_string() })?;
-        Ok(Self { handle })
+        let started = ModelHandle::start(file, plan, config, Arc::clone(&clock)).await;
+        let handle = started.map_err(|error| {
+            let (path, message) = (reference.path.clone(), error.to_string());
+            LoadError::Failed { path, message, told: told(&error) }
+        })?;
+        Ok(Self { handle, clock, failures: LogLimit::new() })
     }
 
     pub(super) fn is_ready(&self) -> bool {
@@ -85,13 +89,40 @@ impl OnnxModel {
             let outputs = Given::Nothing(names);
             return Ok(Ran { outputs, input, queued: Duration::ZERO, ran: Duration::ZERO });
         }
-        let inferred = self.handle.infer(input, context).await.map_err(|error| refused(&error, context))?;
+        let inferred = self.handle.infer(input, context).await.map_err(|error| self.refused(&error, context))?;
         let (queued, ran) = (inferred.queued, inferred.ran);
         Ok(Ran { outputs: Given::Outputs(inferred.outputs), input: inferred.input, queued, ran })
     }
+
+    /// The caller reads that the model failed; why, in the library's words, stands in the log alone.
+    fn refused(&self, error: &Error, context: &CallContext) -> Refusal {
+        let request_id = &*context.request_id;
+        match error {
+            Error::Late { .. } | Error::QueueFull { .. } => {
+                tracing::debug!(request_id, %error, "the model did not answer");
+            }
+            _ => {
+                if let Some(held_back) = self.failures.allow(self.clock.monotonic()) {
+                    tracing::warn!(request_id, %error, held_back, "the model failed");
+                }
+            }
+        }
+        Refusal::Model { code: error.code(), message: error.client_message() }
+    }
 }
 
-fn refused(error: &Error, context: &CallContext) -> Refusal {
-    tracing::debug!(request_id = &*context.request_id, %error, "the model did not answer");
-    Refusal::Model { code: error.code(), message: error.client_message() }
+/// What is wrong with a model, without its folder and without ONNX Runtime's words.
+const fn told(error: &ModelError) -> &'static str {
+    match error {
+        ModelError::Unreadable { .. } => "the file cannot be read",
+        ModelError::TooLarge { .. } => "the file is too large",
+        ModelError::NotOnnx { .. } => "it is not an ONNX model that ONNX Runtime can run",
+        ModelError::ExternalData { .. } => "it keeps tensors in other files; save it as one",
+        ModelError::ZipMap { .. } => {
+            "an output is a sequence of maps (ZipMap); export it with options={id(model): {'zipmap': False}}"
+        }
+        ModelError::Unsupported { .. } => "an input or output is of a type that is not served",
+        ModelError::NotStarted { .. } => "it did not start; the log says why",
+        ModelError::NoThread { .. } => "no thread could be started for it",
+    }
 }

@@ -89,7 +89,7 @@ impl EndpointPlan {
         (variant, service): (&Variant, &FeatureService),
         (views, version): (&Views, u64),
         opened: OpenModel,
-        running: (Arc<dyn Clock>, Option<&Arc<Model>>, StageMetrics),
+        (clock, stages): (Arc<dyn Clock>, StageMetrics),
     ) -> Result<Self, EndpointError> {
         let lookup = |read: &(dyn Fn(usize) -> Read + Sync)| {
             let features = service.features.iter().enumerate();
@@ -100,8 +100,7 @@ impl EndpointPlan {
         let gather = GatherPlan::fit(opened.signature(), service, &full)?;
         let uses = |source: Source| gather.uses(source);
         let needed = lookup(&|index| if uses(Source::Feature(index)) { Read::Yes } else { Read::No })?;
-        let (clock, known, stages) = running;
-        let model = opened.start(&gather.input, clock, known).await?;
+        let model = opened.start(&gather.input, clock).await?;
         let request = service.request.iter().enumerate().map(|(index, field)| RequestColumn {
             name: field.name.clone(),
             feature_type: field.feature_type,

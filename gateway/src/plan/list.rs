@@ -2,7 +2,7 @@
 //! callers send, compiled when first seen and kept: a client sends the same list all its life.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
 };
 
@@ -68,6 +68,7 @@ impl ListPlan {
 
     fn of_list<'r>(references: impl Iterator<Item = &'r str>, views: &Views, version: u64) -> Result<Self, ListError> {
         let mut wanted = Vec::<Wanted<'r>>::new();
+        let mut seen = HashSet::new();
         for reference in references {
             let shown = || reference.chars().take(64).collect::<String>();
             let (view, feature) =
@@ -75,7 +76,7 @@ impl ListPlan {
             if view.contains('@') {
                 return Err(ListError::Version { reference: shown() });
             }
-            if wanted.iter().any(|known| known.view == view && known.feature == feature) {
+            if !seen.insert(reference) {
                 return Err(ListError::Twice { reference: shown() });
             }
             wanted.push(Wanted { view, alias: view, feature, join_keys: None, read: Read::Yes });

@@ -109,6 +109,7 @@ fn add_services(definitions: &mut Definitions) {
     add("mixed", &[], &["stats:rate", "stats:trips", "stats:city", "stats:ok", "stats:seen", "route_stats:delay"]);
     add("both_ways", &[], &["route_stats:delay", "back=route_stats:delay"]);
     add("scores", &[], &["profile:score"]);
+    add("notes", &[("note", "string")], &["stats:rate"]);
 }
 
 /// `view:feature`, or `alias=view:feature` which swaps origin and dest.
@@ -151,4 +152,5 @@ fn add_endpoints(definitions: &mut Definitions) {
     add("named", "mixed", "named", MissingRule::Null);
     add("slow", "numbers", "held", MissingRule::Null);
     add("score", "scores", "packed", MissingRule::Error);
+    add("noted", "notes", "noted", MissingRule::Null);
 }

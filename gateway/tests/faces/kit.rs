@@ -33,6 +33,8 @@ pub(crate) struct Sandbox {
     pub(crate) store: Arc<AnyStore>,
     /// While true, runs of the model `held` wait.
     pub(crate) hold: watch::Sender<bool>,
+    /// While false, the model `cold` is not ready.
+    pub(crate) warm: watch::Sender<bool>,
     pub(crate) folder: TempDir,
     stop: Option<oneshot::Sender<()>>,
     running: JoinHandle<()>,
@@ -48,6 +50,15 @@ pub(crate) struct Setup {
     pub(crate) redis: Option<String>,
     /// Fakes unless a test brings a loader.
     pub(crate) models: Option<ModelLoader>,
+    pub(crate) as_of: Option<Micros>,
+    /// What the feed does without a snapshot.
+    pub(crate) feed: FeedState,
+}
+
+/// What a feed that has no snapshot does.
+pub(crate) enum FeedState {
+    Down,
+    Empty,
 }
 
 impl Default for Setup {
@@ -59,6 +70,8 @@ impl Default for Setup {
             change: |_| {},
             redis: None,
             models: None,
+            as_of: None,
+            feed: FeedState::Down,
         }
     }
 }
@@ -101,36 +114,57 @@ impl Sandbox {
     }
 
     pub(crate) async fn with(setup: Setup) -> Self {
-        let Setup { snapshot, sink, folder, change, redis, models } = setup;
+        let Setup { snapshot, sink, folder, change, redis, models, as_of, feed: without } = setup;
         let clock = Arc::new(ManualClock::at(Micros::parse(NOON).unwrap()));
         let store = Arc::new(match redis {
             Some(url) => redis_store(url, &clock),
             None => embedded_store(&folder, &clock),
         });
         let feed = Arc::new(TestFeed::empty());
-        match &snapshot {
-            Some(snapshot) => feed.publish(snapshot),
-            None => feed.fail("the registry is down"),
+        match (&snapshot, without) {
+            (Some(snapshot), _) => feed.publish(snapshot),
+            (None, FeedState::Down) => feed.fail("the registry is down"),
+            (None, FeedState::Empty) => {}
         }
         let (hold, held) = watch::channel(false);
+        let (warm, warmed) = watch::channel(false);
         let mut config = GatewayConfig::new("127.0.0.1:0".parse().unwrap(), last_good(&folder));
         config.poll_interval = Duration::from_millis(20);
         change(&mut config);
         let parts = Parts {
             clock: Arc::<ManualClock>::clone(&clock),
             store: Arc::clone(&store),
-            models: models.unwrap_or_else(|| ModelLoader::fake(fakes(held))),
+            models: models.unwrap_or_else(|| ModelLoader::fake(fakes(held, warmed))),
             feed: Arc::<TestFeed>::clone(&feed),
             sink,
             metrics: MetricsPage::new().unwrap(),
             id_seed: 7,
-            as_of: None,
+            as_of,
         };
         let bound = Gateway::bind(config, parts).await.unwrap();
         let (stop, stopped) = oneshot::channel();
         let addr = bound.addr;
         let running = tokio::spawn(bound.run(async move { drop(stopped.await) }));
-        Self { addr, clock, feed, store, hold, folder, stop: Some(stop), running }
+        Self { addr, clock, feed, store, hold, warm, folder, stop: Some(stop), running }
+    }
+
+    /// The parts of another gateway over this one's store and clock, without a catalog.
+    pub(crate) fn parts(&self, as_of: Option<Micros>) -> Parts {
+        Parts {
+            clock: Arc::<ManualClock>::clone(&self.clock),
+            store: Arc::clone(&self.store),
+            models: ModelLoader::fake(FakeModels::default()),
+            feed: Arc::new(TestFeed::empty()),
+            sink: Arc::new(DroppingSink),
+            metrics: MetricsPage::new().unwrap(),
+            id_seed: 1,
+            as_of,
+        }
+    }
+
+    /// The settings of another gateway, at a free port.
+    pub(crate) fn another(&self) -> GatewayConfig {
+        GatewayConfig::new("127.0.0.1:0".parse().unwrap(), self.folder.path().join("another"))
     }
 
     /// Tells the gateway to stop; [`Sandbox::stopped`] waits for it.
@@ -177,7 +211,7 @@ impl Sandbox {
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
-        Client::connect(self.addr).await.send("GET", path, &[], b"").await
+        Client::connect(self.addr).await.get(path).await
     }
 }
 
@@ -187,7 +221,7 @@ fn embedded_store(folder: &TempDir, clock: &Arc<ManualClock>) -> AnyStore {
 }
 
 fn redis_store(url: String, clock: &Arc<ManualClock>) -> AnyStore {
-    let timeout = Duration::from_millis(100);
+    let timeout = Duration::from_millis(500);
     let config = RedisConfig { url, password: None, namespace: String::new(), timeout };
     AnyStore::Redis(RedisStore::new(&config, Arc::<ManualClock>::clone(clock)).unwrap())
 }
@@ -196,16 +230,19 @@ fn last_good(folder: &TempDir) -> PathBuf {
     folder.path().join("last_good.snapshot")
 }
 
-fn fakes(held: watch::Receiver<bool>) -> FakeModels {
+fn fakes(held: watch::Receiver<bool>, warm: watch::Receiver<bool>) -> FakeModels {
     let named = FakeModel::by_name(&[
         ("stats__trips", ElementType::Int64),
         ("stats__city", ElementType::String),
         ("stats__rate", ElementType::Float64),
         ("stats__ok", ElementType::Float32),
     ]);
+    let noted = FakeModel::by_name(&[("note", ElementType::String), ("stats__rate", ElementType::Float32)]);
     FakeModels::default()
+        .with("noted", noted)
         .with("packed", FakeModel::packed())
         .with("held", FakeModel::packed().held(held))
+        .with("cold", FakeModel::packed().warm_when(warm))
         .with("named", named)
 }
 
@@ -267,6 +304,34 @@ impl Client {
             self.stream.write_all(body).await
         };
         drop(sent.await);
+    }
+
+    pub(crate) async fn get(&mut self, path: &str) -> Answer {
+        self.send("GET", path, &[], b"").await
+    }
+
+    /// Whether the server closes the connection without an answer, within ten seconds.
+    pub(crate) async fn closed_in_time(&mut self) -> bool {
+        let answer = tokio::time::timeout(Duration::from_secs(10), self.try_answer()).await;
+        answer.is_ok_and(|answer| answer.is_none())
+    }
+
+    /// Whether it does so although `drop` after `drop` keeps coming.
+    pub(crate) async fn closed_while_dripping(&mut self, drop: &[u8]) -> bool {
+        let dripping = async {
+            while self.stream.write_all(drop).await.is_ok() {
+                let next = tokio::time::timeout(Duration::from_millis(5), self.more());
+                if matches!(next.await, Ok(None)) {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), dripping).await.is_ok()
+    }
+
+    /// Says that nothing more will be sent; answers can still come.
+    pub(crate) async fn half_close(&mut self) {
+        self.stream.shutdown().await.unwrap();
     }
 
     pub(crate) async fn raw(&mut self, bytes: &[u8]) {

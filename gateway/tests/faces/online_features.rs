@@ -140,3 +140,51 @@ async fn case_39_an_empty_key_list_is_a_valid_empty_answer() {
     assert_eq!(answer.status, 200);
     assert_eq!(columns(&answer.json()), ["driver_id: ", "rate: "]);
 }
+
+#[tokio::test]
+async fn fields_that_newer_clients_send_are_passed_over() {
+    let sandbox = Sandbox::start().await;
+    let body = json!({"entities": {"driver_id": [1]}, "features": ["stats:rate"], "full_feature_names": null,
+        "include_feature_view_version_metadata": true, "future": {"a": [1, {"b": "c"}], "d": null}});
+    let answer = sandbox.post(PATH, &body.to_string()).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(columns(&answer.json())[1], format!("rate: null NOT_FOUND {EPOCH}"));
+}
+
+#[tokio::test]
+async fn stored_nan_and_infinities_are_null_and_present() {
+    let sandbox = Sandbox::start().await;
+    for (driver, value) in [(1, f32::NAN), (2, f32::INFINITY), (3, f32::NEG_INFINITY)] {
+        sandbox.put("profile", &[KeyValue::Int64(driver)], 0, &[Value::Float32(value)]).await;
+    }
+    let key = [KeyValue::Date(1), KeyValue::Bool(true), KeyValue::Bytes(b"k")];
+    let values = [Value::Float64(f64::NEG_INFINITY), Value::Null, Value::Null, Value::Null, Value::Null];
+    sandbox.put("everything", &key, 0, &values).await;
+    let body = json!({"entities": {"driver_id": [1, 2, 3]}, "features": ["profile:score"]});
+    let answer = sandbox.post(PATH, &body.to_string()).await;
+    let now = "2013-11-15T12:00:00Z";
+    let null = format!("null PRESENT {now}");
+    assert_eq!(columns(&answer.json())[1], format!("score: {null}, {null}, {null}"));
+    let body =
+        json!({"entities": {"day": ["1970-01-02"], "flag": [true], "raw": ["aw=="]}, "features": ["everything:whole"]});
+    let answer = sandbox.post(PATH, &body.to_string()).await;
+    assert_eq!(columns(&answer.json())[3], format!("whole: {null}"));
+}
+
+#[tokio::test]
+async fn a_key_with_nul_is_a_key_of_its_own_and_a_request_value_may_be_a_megabyte() {
+    let sandbox = Sandbox::start().await;
+    let route = |origin| [KeyValue::String("b"), KeyValue::String(origin)];
+    sandbox.put("route_stats", &route("a\0"), 0, &[Value::Float32(1.0)]).await;
+    sandbox.put("route_stats", &route("a"), 0, &[Value::Float32(2.0)]).await;
+    let body = json!({"entities": {"origin": ["a\0", "a", "a\0b"], "dest": ["b", "b", "b"]}, "features": ["route_stats:delay"]});
+    let answer = sandbox.post(PATH, &body.to_string()).await.json();
+    assert_eq!(answer["results"][0]["values"], json!(["a\0", "a", "a\0b"]));
+    assert_eq!(answer["results"][2]["values"], json!([1.0, 2.0, null]));
+
+    let note = "😀\0".repeat(210_000);
+    let body = json!({"entities": {"driver_id": [1], "note": [note]}, "feature_service": "notes"});
+    let answer = sandbox.post(PATH, &body.to_string()).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.json()["metadata"]["feature_names"], json!(["driver_id", "rate"]));
+}

@@ -9,7 +9,7 @@ use tidegate_inference::{Runtime, content_hash, find_library, library_candidates
 
 use crate::{
     definitions::snapshot,
-    kit::{Sandbox, Setup, until},
+    kit::{Client, Sandbox, Setup, until},
 };
 
 const DRIVER: [KeyValue<'static>; 1] = [KeyValue::Int64(7)];
@@ -114,4 +114,37 @@ async fn a_model_that_does_not_fit_or_has_changed_since_apply_leaves_the_old_cat
     sandbox.feed.publish(&zipmap);
     assert!(why(5).await.contains("'zipmap': False"));
     assert_eq!(sandbox.get("/health").await.json()["catalog"]["version"], json!(1));
+}
+
+#[tokio::test]
+async fn infinity_into_and_out_of_a_real_model_is_null_in_valid_json() {
+    let sandbox = serving(catalog(1, "affine", &FOUR)).await;
+    for (driver, score) in [(1, f32::INFINITY), (2, f32::NEG_INFINITY), (3, f32::NAN), (4, f32::MAX)] {
+        let values = [Value::Float32(0.5), Value::Int64(3), Value::Null, Value::Bool(true), Value::Null];
+        sandbox.put("stats", &[KeyValue::Int64(driver)], 0, &values).await;
+        sandbox.put("profile", &[KeyValue::Int64(driver)], 0, &[Value::Float32(score)]).await;
+    }
+    let answer = sandbox.post("/v1/predict/score", r#"{"entities": {"driver_id": [1, 2, 3, 4]}}"#).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(
+        answer.json()["outputs"],
+        json!({"y": [null, null, null, null]}),
+        "3 times the greatest float overflows"
+    );
+    assert_eq!(answer.json()["errors"], json!([]));
+}
+
+#[tokio::test]
+async fn what_onnx_runtime_says_of_a_failed_run_stands_in_the_log_and_not_in_the_answer() {
+    crate::logs::keep();
+    let sandbox = serving(catalog(1, "fails_beyond_3", &["stats:trips"])).await;
+    sandbox.put("stats", &DRIVER, 0, &[Value::Null, Value::Int64(4), Value::Null, Value::Null, Value::Null]).await;
+    let body = r#"{"entities": {"driver_id": [7]}}"#;
+    let headers = ["x-request-id: log-model"];
+    let answer = Client::connect(sandbox.addr).await.send("POST", "/v1/predict/score", &headers, body.as_bytes()).await;
+    let lines = crate::logs::lines_of("log-model");
+    let [failed, call] = lines.as_slice() else { panic!("{lines:?} {}", answer.body) };
+    assert!(failed.starts_with("WARN ") && failed.contains("message=the model failed"), "{failed}");
+    assert!(call.contains("message=call failed"), "{call}");
+    assert_eq!(answer.error(), "500 Internal model fails_beyond_3 failed this batch");
 }

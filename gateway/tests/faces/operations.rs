@@ -1,5 +1,6 @@
 //! `/health`, `/ready`, `/metrics`, and what no route answers.
 
+use serde_json::json;
 use tidegate_catalog::{Deadline, KeyValue, Micros, Value};
 use tidegate_store::{OnlineStore as _, StoreMarks};
 
@@ -115,4 +116,64 @@ async fn metrics_survive_a_new_catalog() {
     until("version 2", async || sandbox.get("/metrics").await.body.contains("catalog_version 2")).await;
     let page = sandbox.get("/metrics").await.body;
     assert!(page.contains("tidegate_gateway_stage_seconds_count{stage=\"run\",endpoint=\"score\"} 1"), "{page}");
+}
+
+#[tokio::test]
+async fn a_model_that_is_not_warm_keeps_the_gateway_from_being_ready_and_is_named_by_its_endpoint() {
+    let mut cold = snapshot(1);
+    cold.definitions.endpoints.get_mut("score").unwrap().variants[0].model.path = "cold".to_owned();
+    let sandbox = Sandbox::with(Setup { snapshot: Some(cold), ..Setup::default() }).await;
+    let ready = sandbox.get("/ready").await;
+    assert_eq!(ready.status, 503);
+    let why = "the model of endpoint score is not running";
+    assert_eq!(ready.body, format!(r#"{{"ready":false,"not_ready":[{{"part":"model","why":"{why}"}}]}}"#));
+    assert_eq!(sandbox.get("/health").await.status, 200);
+    sandbox.warm.send_replace(true);
+    assert_eq!(sandbox.get("/ready").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_first_start_whose_catalog_cannot_be_loaded_lives_is_not_ready_and_says_why() {
+    let mut broken = snapshot(3);
+    broken.definitions.endpoints.get_mut("score").unwrap().variants[0].model.path = "gone".to_owned();
+    let sandbox = Sandbox::with(Setup { snapshot: Some(broken), ..Setup::default() }).await;
+    let health = sandbox.get("/health").await;
+    assert_eq!(health.status, 200);
+    let why = "endpoint \"score\": model gone: no such file";
+    assert_eq!(
+        health.json()["catalog"],
+        json!({"version": null, "registry_error": null, "refused": {"version": 3, "why": why}})
+    );
+    let ready = sandbox.get("/ready").await;
+    assert_eq!(ready.status, 503);
+    let not_ready = json!([{"part": "catalog", "why": format!("no catalog is loaded: version 3 was refused: {why}")}]);
+    assert_eq!(ready.json()["not_ready"], not_ready);
+    let refused = sandbox.post("/v1/predict/score", r#"{"entities": {"driver_id": 7}}"#).await;
+    assert!(refused.error().starts_with("503 Unavailable no catalog is loaded yet"), "{}", refused.body);
+    sandbox.feed.publish(&snapshot(4));
+    until("version 4", async || sandbox.get("/ready").await.status == 200).await;
+}
+
+#[tokio::test]
+async fn endpoints_beyond_two_hundred_share_one_label() {
+    let mut many = snapshot(1);
+    let score = many.definitions.endpoints.remove("score").unwrap();
+    many.definitions.endpoints.clear();
+    for number in 0..202 {
+        let name = format!("e{number:03}");
+        let endpoint = tidegate_catalog::definitions::Endpoint { name: name.clone(), ..score.clone() };
+        many.definitions.endpoints.insert(name, endpoint);
+    }
+    let sandbox = Sandbox::with(Setup { snapshot: Some(many), ..Setup::default() }).await;
+    for name in ["e199", "e200", "e201"] {
+        let answer = sandbox.post(&format!("/v1/predict/{name}"), r#"{"entities": {"driver_id": []}}"#).await;
+        assert_eq!((answer.status, &answer.json()["endpoint"]), (200, &json!(name)));
+    }
+    let page = sandbox.get("/metrics").await.body;
+    let runs = page.lines().filter(|line| line.starts_with("tidegate_gateway_stage_seconds_count{stage=\"run\""));
+    let runs = runs.filter(|line| !line.ends_with(" 0")).collect::<std::collections::BTreeSet<_>>();
+    let count = |label: &str, count| {
+        format!("tidegate_gateway_stage_seconds_count{{stage=\"run\",endpoint=\"{label}\"}} {count}")
+    };
+    assert_eq!(runs.into_iter().collect::<Vec<_>>(), [count("e199", 1), count("other", 2)]);
 }

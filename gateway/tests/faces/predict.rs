@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value as Json, json};
-use tidegate_catalog::{KeyValue, Micros, Value};
+use tidegate_catalog::{KeyValue, Micros, Stamp, Value, ValueSource};
 use tidegate_gateway::{PredictionRecord, PredictionSink};
 
 use crate::{
@@ -210,10 +210,13 @@ impl PredictionSink for KeepingSink {
         endpoint == "strict"
     }
     fn offer(&self, record: &PredictionRecord<'_>) {
-        let sources = record.features.iter().map(|(_, source)| source.map_or("-", |source| source.as_str()));
-        let sources = sources.collect::<Vec<_>>().join(",");
-        let PredictionRecord { endpoint, output_row, entity_keys, .. } = record;
-        self.seen.lock().unwrap().push(format!("{endpoint} {output_row} {} {sources}", entity_keys.len()));
+        let cell = |stamp: &Option<Stamp>, source: &Option<ValueSource>| {
+            let event = stamp.map_or("-".to_owned(), |stamp| stamp.event.to_string());
+            format!("{}@{event}", source.map_or("-", |source| source.as_str()))
+        };
+        let cells = record.features.iter().map(|(stamp, source)| cell(stamp, source)).collect::<Vec<_>>().join(",");
+        let PredictionRecord { endpoint, model, output_row, entity_keys, .. } = record;
+        self.seen.lock().unwrap().push(format!("{endpoint} {model} {output_row} {} {cells}", entity_keys.len()));
     }
 }
 
@@ -226,5 +229,62 @@ async fn each_answered_row_is_offered_to_a_sink_that_wants_it() {
     let body = r#"{"entities": {"driver_id": [8, 7]}, "request": {"distance": [1, 2]}}"#;
     sandbox.post("/v1/predict/strict", body).await;
     sandbox.post("/v1/predict/fare", body).await;
-    assert_eq!(*sink.seen.lock().unwrap(), ["strict 0 1 DEFAULT,STORE"]);
+    assert_eq!(*sink.seen.lock().unwrap(), ["strict model 0 1 DEFAULT@-,STORE@2013-11-15T12:00:00Z"]);
+}
+
+#[tokio::test]
+async fn nan_and_infinity_from_the_store_or_out_of_the_model_are_null_in_valid_json() {
+    let sandbox = Sandbox::start().await;
+    let stored = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX];
+    for (driver, value) in (1..).zip(stored) {
+        sandbox.put("profile", &[KeyValue::Int64(driver)], 0, &[Value::Float32(value)]).await;
+    }
+    let body = r#"{"entities": {"driver_id": [1, 2, 3, 4]}, "request": {"distance": [1, 1, 1, 3.4e38]}, "include": ["features"]}"#;
+    for endpoint in ["fare", "strict"] {
+        let answer = sandbox.post(&format!("/v1/predict/{endpoint}"), body).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let json = answer.json();
+        assert_eq!(json["outputs"]["sum"], json!([null, null, null, null]), "the last sum overflows");
+        assert_eq!(json["errors"], json!([]), "they are values like others, not failures");
+        for row in 0..3 {
+            assert_eq!(cell(&json, "profile:score", row), "null PRESENT STORE 2013-11-15T12:00:00Z 0");
+        }
+        assert_eq!(json["features"]["profile:score"][3]["value"], json!(3.402_823_5e38));
+    }
+}
+
+#[tokio::test]
+async fn composite_keys_are_compared_part_by_part_and_a_null_part_fails_its_row_alone() {
+    let sandbox = Sandbox::start().await;
+    sandbox.put("stats", &DRIVER, 0, &stats(Value::Float32(0.5))).await;
+    let route = |dest, origin| [KeyValue::String(dest), KeyValue::String(origin)];
+    sandbox.put("route_stats", &route("2", "11"), 0, &[Value::Float32(1.0)]).await;
+    sandbox.put("route_stats", &route("12", "1"), 0, &[Value::Float32(2.0)]).await;
+    sandbox.put("route_stats", &route("b", "a\0"), 0, &[Value::Float32(3.0)]).await;
+    let body = json!({"include": ["features"], "entities": {"driver_id": [7, 7, 7, 7, 7, 7],
+        "origin": ["11", "1", "2", "a\0", "a", null], "dest": ["2", "12", "11", "b", "b", "b"]}});
+    let json = sandbox.post("/v1/predict/named", &body.to_string()).await.json();
+    let delays = json["features"]["route_stats:delay"].as_array().unwrap();
+    let found = delays.iter().map(|cell| format!("{} {}", cell["value"], cell["status"]).replace('"', ""));
+    let none = "null NOT_FOUND";
+    assert_eq!(found.collect::<Vec<_>>(), ["1.0 PRESENT", "2.0 PRESENT", none, "3.0 PRESENT", none, "null null"]);
+    assert_eq!(
+        json["errors"],
+        json!([{"row": 5, "code": "InvalidArgument", "message": "entities.origin is null, and null is no key"}])
+    );
+    assert_eq!(json["outputs"]["sum"], json!([8.5, 8.5, 8.5, 8.5, 8.5, null]));
+}
+
+#[tokio::test]
+async fn a_string_of_a_megabyte_reaches_the_model_from_the_request_and_from_the_store() {
+    let sandbox = Sandbox::start().await;
+    let text = "😀".repeat(250_000);
+    let values = [Value::Float32(0.5), Value::Int64(0), Value::String(&text), Value::Bool(false), Value::Null];
+    sandbox.put("stats", &DRIVER, 0, &values).await;
+    let length = 1_000_000.5;
+    let body = json!({"entities": {"driver_id": 7}, "request": {"note": text}});
+    let from_request = sandbox.post("/v1/predict/noted", &body.to_string()).await;
+    assert_eq!(from_request.json()["outputs"]["sum"], json!([length]));
+    let from_store = sandbox.post("/v1/predict/named", r#"{"entities": {"driver_id": 7}}"#).await;
+    assert_eq!(from_store.json()["outputs"]["sum"], json!([length]));
 }

@@ -40,8 +40,10 @@ async fn a_store_that_is_down_degrades_to_declared_defaults_and_else_fails_with_
         "503 Unavailable every row failed; row 0: the online store did not answer for feature \"profile:score\", which \
          has no default"
     );
+    assert_eq!(refused.header("retry-after"), Some("1"));
     let feast = sandbox.post("/get-online-features", FEAST).await;
     assert_eq!(feast.error(), "503 Unavailable the online store cannot be reached");
+    assert_eq!(feast.header("retry-after"), Some("1"));
     let ready = sandbox.get("/ready").await;
     assert_eq!(ready.status, 503);
     assert_eq!(ready.json()["not_ready"], json!([{"part": "store", "why": "the online store cannot be reached"}]));

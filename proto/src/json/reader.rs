@@ -11,6 +11,9 @@ use super::JsonValue;
 /// Deepest nesting of lists and objects that is read.
 pub const MAX_DEPTH: usize = 16;
 
+/// Most values of one body that are kept: 10,000 rows of 100 columns. A byte or two make a value, which takes 32 in memory.
+pub const MAX_VALUES: usize = 1_000_000;
+
 /// A body that is not the JSON it should be. Messages name the place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JsonError {
@@ -47,6 +50,9 @@ pub enum JsonError {
         /// Offset of the bracket that is one too many.
         at: usize,
     },
+    /// Over [`MAX_VALUES`].
+    #[error("the body has more than {MAX_VALUES} values; split the request")]
+    TooManyValues,
 }
 
 /// Reads one JSON text from its front to its end.
@@ -55,6 +61,7 @@ pub struct Reader<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
+    values: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -63,7 +70,7 @@ impl<'a> Reader<'a> {
     /// [`JsonError::NotUtf8`], or [`JsonError::Empty`] when there is nothing but white space.
     pub fn new(body: &'a [u8]) -> Result<Self, JsonError> {
         let text = std::str::from_utf8(body).map_err(|error| JsonError::NotUtf8 { at: error.valid_up_to() })?;
-        let mut reader = Self { text, at: 0, depth: 0 };
+        let mut reader = Self { text, at: 0, depth: 0, values: 0 };
         if reader.peek().is_none() { Err(JsonError::Empty) } else { Ok(reader) }
     }
 
@@ -114,10 +121,14 @@ impl<'a> Reader<'a> {
 
     /// Reads a scalar or a list of them.
     /// # Errors
-    /// Malformed JSON, or an object.
+    /// Malformed JSON, an object, more than [`MAX_VALUES`].
     /// # Cost
     /// One pass; allocates for lists and for strings with escapes only.
     pub fn value(&mut self) -> Result<JsonValue<'a>, JsonError> {
+        self.values = self.values.saturating_add(1);
+        if self.values > MAX_VALUES {
+            return Err(JsonError::TooManyValues);
+        }
         match self.peek() {
             Some(b'"') => Ok(JsonValue::String(self.string()?)),
             Some(b'-' | b'0'..=b'9') => Ok(JsonValue::Number(self.number()?)),

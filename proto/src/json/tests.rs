@@ -4,7 +4,7 @@ use bytes::BytesMut;
 use proptest::prelude::*;
 use tidegate_catalog::Micros;
 
-use super::{JsonValue, Reader, Writer};
+use super::{JsonValue, MAX_VALUES, Reader, Writer};
 
 fn read(text: &str) -> Result<JsonValue<'_>, String> {
     let mut reader = Reader::new(text.as_bytes()).map_err(|error| error.to_string())?;
@@ -161,4 +161,11 @@ fn commas_stand_between_values_and_nowhere_else() {
         writer.end_object();
     });
     assert_eq!(json, r#"{"a":[1,null,{}],"b":"000000000000000000000000000000ab","c\"":"AAEC/w=="}"#);
+}
+
+#[test]
+fn a_body_of_more_values_than_the_limit_is_refused_without_keeping_them() {
+    let body = |values: usize| format!("[{}0]", "0,".repeat(values - 1));
+    assert!(read(&body(MAX_VALUES - 1)).is_ok(), "the list itself counts");
+    assert_eq!(refused(&body(MAX_VALUES)), "the body has more than 1000000 values; split the request");
 }
