@@ -1,11 +1,13 @@
-//! One call of `materialize`: which views, which intervals, the store's marks first, then one run after the other.
+//! One call of `materialize`: which views, which intervals, the store's marks first, then the runs.
 
+use futures::{StreamExt as _, stream::FuturesOrdered};
 use serde::Serialize;
 use tidegate_catalog::{
     Clock, Deadline, FieldNumber, Micros, Snapshot, definitions::FeatureView, snapshot::Generation,
 };
 use tidegate_control::{Interval, Registry, RunId};
 use tidegate_store::{OnlineStore, StoreMarks};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Config, Counts, Error, Progress, ViewSource, interval::run_interval, run::ViewRun};
@@ -143,8 +145,13 @@ pub(crate) struct PlannedView<'s> {
     pub(crate) interval: Interval,
 }
 
-/// Materializes the views of `request`, one after the other: each covers `(start, min(end, event_now)]` of the event time
-/// of its rows. A view that fails does not keep the others from running; its report says why.
+/// How many views run side by side: while one is written, which waits for the store, the next is read, which takes the
+/// processor. No two are read at once, so that the engine's memory is one view's.
+const VIEWS_AT_ONCE: usize = 2;
+
+/// Materializes the views of `request` in their order, the next one read while the last is written: each covers
+/// `(start, min(end, event_now)]` of the event time of its rows. A view that fails does not keep the others from running;
+/// its report says why.
 ///
 /// Cancelling the token stops cleanly: batches in flight are awaited, the run is written down as interrupted, views not
 /// yet begun are reported so. Dropping the future is safe too; the ledger then has a run that never ended. Repeating a
@@ -172,23 +179,45 @@ pub async fn materialize<S: OnlineStore, R: ViewSource>(
         parts.store.raise_marks(&marks(parts.registry, event_clock).await?, Deadline::NEVER).await?;
     }
     let mut report = Report::default();
-    for view in planned {
-        let run = ViewRun { planned: &view, snapshot: &snapshot, parts, now, cancel };
-        let done = run.run().await;
-        if done.outcome == ViewOutcome::Acknowledged
-            && let Some(moved) = parts.registry.settle(&done.view).await?
+    let reading = Semaphore::new(1);
+    let mut waiting = planned.iter();
+    let mut runs = FuturesOrdered::new();
+    loop {
+        while runs.len() < VIEWS_AT_ONCE
+            && let Some(planned) = waiting.next()
         {
-            tracing::info!(
-                view = done.view,
-                version = moved.version,
-                field = done.field.0,
-                "readers moved to a new generation"
-            );
-            report.moved_to_version = Some(moved.version);
+            let run = ViewRun { planned, snapshot: &snapshot, parts, now, cancel, reading: &reading };
+            runs.push_back(run_and_settle(run));
         }
+        let Some((done, moved_to_version)) = runs.next().await else { return Ok(report) };
+        report.moved_to_version = report.moved_to_version.max(moved_to_version);
         report.views.push(done);
     }
-    Ok(report)
+}
+
+/// A view's run and the move of its readers: one future, so that neither waits for the registry while the other holds it.
+async fn run_and_settle<S: OnlineStore, R: ViewSource>(run: ViewRun<'_, S, R>) -> (ViewReport, Option<u64>) {
+    let registry = run.parts.registry;
+    let mut done = run.run().await;
+    match settled(registry, &done).await {
+        Ok(version) => (done, version),
+        Err(error) => {
+            done.outcome = ViewOutcome::of(&error);
+            (done, None)
+        }
+    }
+}
+
+/// Moves readers to the view's building generation if its runs cover enough now. Also where there was nothing to do: the
+/// run that completed it may have been the last thing that a killed process did.
+async fn settled(registry: &Registry, done: &ViewReport) -> Result<Option<u64>, Error> {
+    if !matches!(done.outcome, ViewOutcome::Acknowledged | ViewOutcome::NothingToDo) {
+        return Ok(None);
+    }
+    let Some(moved) = registry.settle(&done.view).await? else { return Ok(None) };
+    let (view, version) = (&done.view, moved.version);
+    tracing::info!(view, version, field = done.field.0, "readers moved to a new generation");
+    Ok(Some(version))
 }
 
 fn require_forward(request: &Request, now: Micros) -> Result<(), Error> {

@@ -4,6 +4,7 @@ use futures::StreamExt;
 use tidegate_catalog::{Micros, Monotonic, Snapshot};
 use tidegate_control::{RunEnd, RunId, RunOutcome, RunStart};
 use tidegate_store::OnlineStore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -24,6 +25,8 @@ pub(crate) struct ViewRun<'a, S, R> {
     /// Event time now, one reading for all views of a call.
     pub(crate) now: Micros,
     pub(crate) cancel: &'a CancellationToken,
+    /// Whose turn it is to read.
+    pub(crate) reading: &'a Semaphore,
 }
 
 /// How far the rows came.
@@ -34,7 +37,9 @@ struct Flow {
 
 impl<S: OnlineStore, R: ViewSource> ViewRun<'_, S, R> {
     /// Runs the view and writes the ledger; every failure is in the report.
-    pub(crate) async fn run(&self) -> ViewReport {
+    pub(crate) async fn run(self) -> ViewReport {
+        // never closed: an error cannot come
+        let turn = self.reading.acquire().await.ok();
         let began = self.parts.clock.monotonic();
         let mut report = ViewReport {
             view: self.planned.view.name.clone(),
@@ -49,7 +54,7 @@ impl<S: OnlineStore, R: ViewSource> ViewRun<'_, S, R> {
         if self.cancel.is_cancelled() {
             report.outcome = ViewOutcome::Interrupted;
         } else if !self.planned.interval.is_empty()
-            && let Err(error) = self.recorded(&mut report, began).await
+            && let Err(error) = self.recorded(&mut report, began, turn).await
         {
             report.outcome = ViewOutcome::of(&error);
         }
@@ -59,7 +64,12 @@ impl<S: OnlineStore, R: ViewSource> ViewRun<'_, S, R> {
     }
 
     /// A run between its two lines of the ledger. An error is one of opening the view or of the ledger itself.
-    async fn recorded(&self, report: &mut ViewReport, began: Monotonic) -> Result<(), Error> {
+    async fn recorded(
+        &self,
+        report: &mut ViewReport,
+        began: Monotonic,
+        turn: Option<SemaphorePermit<'_>>,
+    ) -> Result<(), Error> {
         let PlannedView { view, generation, interval } = self.planned;
         let opened = self.parts.rows.open(self.snapshot, view).await?;
         let start = RunStart {
@@ -73,7 +83,7 @@ impl<S: OnlineStore, R: ViewSource> ViewRun<'_, S, R> {
         };
         let run = self.parts.registry.begin_run(&start).await?;
         report.run = Some(run);
-        let Flow { counts, content_hash } = self.flow(opened, began).await;
+        let Flow { counts, content_hash } = self.flow(opened, began, turn).await;
         report.counts = counts;
         report.outcome = match &content_hash {
             Ok(_) => ViewOutcome::Acknowledged,
@@ -108,8 +118,8 @@ impl<S: OnlineStore, R: ViewSource> ViewRun<'_, S, R> {
         Ok(())
     }
 
-    /// From the view's rows to the store's last answer.
-    async fn flow(&self, opened: OpenedView, began: Monotonic) -> Flow {
+    /// From the view's rows to the store's last answer. The turn to read ends when all rows are read.
+    async fn flow(&self, opened: OpenedView, began: Monotonic, turn: Option<SemaphorePermit<'_>>) -> Flow {
         let encoder = RowEncoder::new(&self.planned.view.name, self.snapshot.project, self.planned.generation);
         let window = Window { covered: [self.planned.interval].into_iter().collect(), now: self.now };
         let worker = match Worker::start(encoder, window, Keep::All, self.parts.config) {
@@ -120,6 +130,7 @@ impl<S: OnlineStore, R: ViewSource> ViewRun<'_, S, R> {
         let total_rows = opened.total_rows;
         let metrics = RunMetrics::of(&self.planned.view.name);
         let (read_rows, mut result) = self.read(opened, batches, began).await;
+        drop(turn);
         let mut stored = Counts::default();
         if result.is_ok() {
             let pipeline = Pipeline {
