@@ -10,7 +10,11 @@ use tidegate_store::{OnlineStore, StoreMarks};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Config, Counts, Error, Progress, ViewSource, interval::run_interval, run::ViewRun};
+use crate::{
+    Config, Counts, Error, Progress, ViewSource,
+    interval::run_interval,
+    run::{Turns, ViewRun},
+};
 
 /// What to materialize.
 #[derive(Clone, Debug, Default)]
@@ -146,7 +150,7 @@ pub(crate) struct PlannedView<'s> {
 }
 
 /// How many views run side by side: while one is written, which waits for the store, the next is read, which takes the
-/// processor. No two are read at once, so that the engine's memory is one view's.
+/// processor. No two are read or written at once, so that the engine's memory and the batches in flight are one view's.
 const VIEWS_AT_ONCE: usize = 2;
 
 /// Materializes the views of `request` in their order, the next one read while the last is written: each covers
@@ -179,14 +183,14 @@ pub async fn materialize<S: OnlineStore, R: ViewSource>(
         parts.store.raise_marks(&marks(parts.registry, event_clock).await?, Deadline::NEVER).await?;
     }
     let mut report = Report::default();
-    let reading = Semaphore::new(1);
+    let turns = Turns { reading: Semaphore::new(1), writing: Semaphore::new(1) };
     let mut waiting = planned.iter();
     let mut runs = FuturesOrdered::new();
     loop {
         while runs.len() < VIEWS_AT_ONCE
             && let Some(planned) = waiting.next()
         {
-            let run = ViewRun { planned, snapshot: &snapshot, parts, now, cancel, reading: &reading };
+            let run = ViewRun { planned, snapshot: &snapshot, parts, now, cancel, turns: &turns };
             runs.push_back(run_and_settle(run));
         }
         let Some((done, moved_to_version)) = runs.next().await else { return Ok(report) };

@@ -25,8 +25,13 @@ pub(crate) struct ViewRun<'a, S, R> {
     /// Event time now, one reading for all views of a call.
     pub(crate) now: Micros,
     pub(crate) cancel: &'a CancellationToken,
-    /// Whose turn it is to read.
-    pub(crate) reading: &'a Semaphore,
+    pub(crate) turns: &'a Turns,
+}
+
+/// Whose turn it is, of the runs side by side. Neither is ever closed: waiting for one cannot fail.
+pub(crate) struct Turns {
+    pub(crate) reading: Semaphore,
+    pub(crate) writing: Semaphore,
 }
 
 /// How far the rows came.
@@ -38,8 +43,7 @@ struct Flow {
 impl<S: OnlineStore, R: ViewSource> ViewRun<'_, S, R> {
     /// Runs the view and writes the ledger; every failure is in the report.
     pub(crate) async fn run(self) -> ViewReport {
-        // never closed: an error cannot come
-        let turn = self.reading.acquire().await.ok();
+        let turn = self.turns.reading.acquire().await.ok();
         let began = self.parts.clock.monotonic();
         let mut report = ViewReport {
             view: self.planned.view.name.clone(),
@@ -131,6 +135,7 @@ impl<S: OnlineStore, R: ViewSource> ViewRun<'_, S, R> {
         let metrics = RunMetrics::of(&self.planned.view.name);
         let (read_rows, mut result) = self.read(opened, batches, began).await;
         drop(turn);
+        let turn = self.turns.writing.acquire().await.ok();
         let mut stored = Counts::default();
         if result.is_ok() {
             let pipeline = Pipeline {
@@ -147,6 +152,7 @@ impl<S: OnlineStore, R: ViewSource> ViewRun<'_, S, R> {
             };
             result = pipeline.run(&mut winners, &mut stored, told).await;
         }
+        drop(turn);
         // a worker that still hands winners on sees that nobody takes them and ends
         drop(winners);
         let lost = |_| Error::WorkerLost { view: self.planned.view.name.clone() };

@@ -35,17 +35,18 @@ local function check(row)
   if #row < at + 1 then return -1 end
   return struct.unpack('>H', row, at) % 32768
 end
+local call, keys, args = redis.call, KEYS, ARGV
 local outcomes = {}
-for i = 1, #KEYS do
-  local field, row = ARGV[2 * i - 1], ARGV[2 * i]
-  local stored = redis.call('HGET', KEYS[i], field)
+for i = 1, #keys do
+  local key, field, row = keys[i], args[2 * i - 1], args[2 * i]
+  local stored = call('HGET', key, field)
   local outcome = 1
   if stored then
     if stored == row then outcome = 0
     elseif check(stored) ~= check(row) then outcome = 3
     elseif not greater(row, stored) then outcome = 2 end
   end
-  if outcome == 1 or outcome == 3 then redis.call('HSET', KEYS[i], field, row) end
+  if outcome == 1 or outcome == 3 then call('HSET', key, field, row) end
   outcomes[i] = outcome
 end
 return outcomes
