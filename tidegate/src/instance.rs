@@ -108,6 +108,18 @@ impl Instance {
         Gateway::bind(config, parts).await.map_err(|error| error.to_string())
     }
 
+    /// Closes the registry and the store in order. Until it returns the state folder's lock must be held: the next owner opens
+    /// the same files.
+    pub async fn close(self: Arc<Self>) {
+        let Some(Self { store, registry, .. }) = Arc::into_inner(self) else {
+            return tracing::warn!("something still uses the state; its files are closed by the end of the process");
+        };
+        registry.close().await;
+        if let Err(error) = store.close().await {
+            tracing::warn!(%error, "the store was not closed in order; the next start repairs it");
+        }
+    }
+
     fn started(&self) -> i64 {
         use tidegate_catalog::Clock;
         self.clock.wall_now().0

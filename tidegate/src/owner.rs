@@ -83,6 +83,7 @@ impl Owner {
             },
             accept(&instance, &listener, &cancel),
         );
+        instance.close().await;
         code.map_err(|failure| failure.to_string().into())
     }
 
@@ -104,6 +105,7 @@ impl Owner {
                     },
                     accept(&instance, &listener, &over),
                 );
+                instance.close().await;
                 return Ok(code);
             }
             match self.folder.connect().await {

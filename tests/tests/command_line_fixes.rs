@@ -1,0 +1,40 @@
+//! What the command line once did wrong, each as a sentence: closing, leaving, handing over, interrupting, refusing.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use tidegate_tests::Sandbox;
+
+/// Applied and materialized, nothing running.
+fn materialized() -> Sandbox {
+    let sandbox = Sandbox::init();
+    sandbox.tidegate(&["apply"]).done();
+    sandbox.tidegate(&["materialize"]).done();
+    sandbox
+}
+
+/// Whether the embedded store would be repaired at its next start. Opening it here closes it in order.
+fn is_repaired(sandbox: &Sandbox) -> bool {
+    let repaired = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&repaired);
+    let mut builder = redb::Builder::new();
+    builder.set_repair_callback(move |_| seen.store(true, Ordering::Relaxed));
+    drop(builder.open(sandbox.state().join("rows.redb")).expect("nobody has the store open"));
+    repaired.load(Ordering::Relaxed)
+}
+
+#[test]
+fn a_command_and_a_server_close_the_store_in_order() {
+    let sandbox = materialized();
+    assert!(!is_repaired(&sandbox), "after materialize");
+    sandbox.tidegate(&["runs"]).done();
+    assert!(!is_repaired(&sandbox), "after runs");
+    sandbox.tidegate(&["features", "get", "customer_orders:orders", "--entities", r#"{"customer": ["ann"]}"#]).done();
+    assert!(!is_repaired(&sandbox), "after features get");
+    let server = sandbox.serve(&[]);
+    sandbox.tidegate(&["materialize", "--start", "1970-01-01"]).done();
+    assert_eq!(server.stop(), 0);
+    assert!(!is_repaired(&sandbox), "after serve");
+}
