@@ -123,6 +123,11 @@ pub fn value(file: &str, text: &str) -> Result<serde_json::Value, Vec<Problem>> 
     }
 }
 
+/// Why `name` cannot name anything, if so: the one rule for names of every kind.
+pub fn name_refusal(name: &str) -> Option<String> {
+    names::refusal(name)
+}
+
 /// The JSON Schema of a definition of any kind, for editors.
 pub fn schema() -> serde_json::Value {
     shape::schema()

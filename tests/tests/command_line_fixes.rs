@@ -38,3 +38,23 @@ fn a_command_and_a_server_close_the_store_in_order() {
     assert_eq!(server.stop(), 0);
     assert!(!is_repaired(&sandbox), "after serve");
 }
+
+#[test]
+fn an_endpoint_that_is_no_name_is_refused_alone_and_by_a_server() {
+    let sandbox = materialized();
+    let refused = |endpoint: &str| {
+        let said = sandbox.tidegate(&["predict", endpoint, "--entities", "{}"]);
+        assert_eq!(said.code, 1, "{}", said.err);
+        assert!(
+            said.err.contains(&format!("error: endpoint: {endpoint:?} cannot be a name; write it as")),
+            "{}",
+            said.err
+        );
+    };
+    refused("a b");
+    refused("arrival_delay?x");
+    let server = sandbox.serve(&[]);
+    refused("a b");
+    refused("a\u{1}");
+    assert_eq!(server.stop(), 0);
+}

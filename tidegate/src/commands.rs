@@ -112,10 +112,8 @@ pub async fn run(command: &StateCommand, instance: &Instance, printer: &Printer,
         StateCommand::Verify { views, sample, seed } => {
             verify::verify(instance, printer, cancel, views, (*sample, *seed)).await
         }
-        StateCommand::Predict { endpoint, body } => {
-            online::post(instance, printer, &format!("/v1/predict/{endpoint}"), body).await
-        }
-        StateCommand::FeaturesGet { body } => online::post(instance, printer, "/get-online-features", body).await,
+        StateCommand::Predict { endpoint, body } => online::predict(instance, printer, endpoint, body).await,
+        StateCommand::FeaturesGet { body } => online::features_get(instance, printer, body).await,
         StateCommand::Runs { view, limit } => report::runs(instance, printer, view.as_deref(), *limit).await,
         StateCommand::StoreAdopt => online::adopt(instance, printer).await,
         StateCommand::Demo { calls } => demo::demo(instance, printer, cancel, *calls).await,

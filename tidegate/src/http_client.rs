@@ -35,6 +35,14 @@ pub(crate) enum ClientError {
         /// Why.
         source: std::io::Error,
     },
+    /// The path cannot stand in a request.
+    #[error("{path:?} cannot be asked for: {source}")]
+    Path {
+        /// The path.
+        path: String,
+        /// Why.
+        source: hyper::http::Error,
+    },
     /// The connection broke.
     #[error("http://{address} gave no answer: {source}")]
     Broken {
@@ -62,7 +70,7 @@ impl Connection {
 
     /// Posts JSON.
     /// # Errors
-    /// [`ClientError::Broken`]; a refusal is an answer.
+    /// [`ClientError::Broken`] and [`ClientError::Path`]; a refusal is an answer.
     pub(crate) async fn post(&mut self, path: &str, body: Bytes) -> Result<Answer, ClientError> {
         let address = self.address;
         let broken = |source| ClientError::Broken { address, source };
@@ -70,7 +78,7 @@ impl Connection {
             .header(header::HOST, address.to_string())
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(body))
-            .expect("paths are made of names, which need no escaping");
+            .map_err(|source| ClientError::Path { path: path.to_owned(), source })?;
         self.sender.ready().await.map_err(broken)?;
         let answer = self.sender.send_request(request).await.map_err(broken)?;
         let status = answer.status();

@@ -4,7 +4,10 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use serde_json::Value;
 use tidegate_catalog::Micros;
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{
+    sync::mpsc,
+    task::{JoinError, JoinSet},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -144,9 +147,20 @@ async fn accept(instance: &Arc<Instance>, listener: &OwnerListener, over: &Cance
                 tokio::time::sleep(OWNER_PAUSE).await;
             }
         }
-        while running.try_join_next().is_some() {}
+        while let Some(ended) = running.try_join_next() {
+            log_lost(ended);
+        }
     }
-    drop(running.join_all().await);
+    while let Some(ended) = running.join_next().await {
+        log_lost(ended);
+    }
+}
+
+/// A command that panicked answers nobody: its sender reads the end of the stream, the log says why.
+fn log_lost(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a command of another process was lost");
+    }
 }
 
 /// Runs one command of another process.

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use bytes::Bytes;
 use serde_json::Value;
-use tidegate_catalog::Deadline;
+use tidegate_catalog::{Deadline, yaml};
 use tidegate_control::Marks;
 use tidegate_store::{OnlineStore, StoreMarks};
 use tokio::sync::oneshot;
@@ -52,8 +52,22 @@ impl Reached {
     }
 }
 
+/// `tidegate predict`
+pub(super) async fn predict(instance: &Instance, printer: &Printer, endpoint: &str, body: &Value) -> Done {
+    // the name becomes a part of the path: what is no name would become something else there
+    if let Some(why) = yaml::name_refusal(endpoint) {
+        return Err(Failure::new(format!("endpoint: {why}")));
+    }
+    post(instance, printer, &format!("/v1/predict/{endpoint}"), body).await
+}
+
+/// `tidegate features get`
+pub(super) async fn features_get(instance: &Instance, printer: &Printer, body: &Value) -> Done {
+    post(instance, printer, "/get-online-features", body).await
+}
+
 /// Posts `body` and prints the answer.
-pub(super) async fn post(instance: &Instance, printer: &Printer, path: &str, body: &Value) -> Done {
+async fn post(instance: &Instance, printer: &Printer, path: &str, body: &Value) -> Done {
     let gateway = Reached::gateway(instance).await?;
     let answer = ask(gateway.address, path, body).await;
     gateway.done().await;
