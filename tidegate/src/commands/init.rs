@@ -3,7 +3,7 @@
 use std::{fs, path::Path, sync::Arc};
 
 use arrow_array::{Float32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
-use tidegate_catalog::Micros;
+use tidegate_catalog::{Micros, yaml};
 
 use super::{
     catalog::{Done, Failure},
@@ -21,7 +21,8 @@ pub async fn init(folder: &Path, printer: &Printer) -> Done {
     if folder.join("tidegate.yaml").exists() {
         return Err(Failure::new(format!("{} holds a project already", folder.display())));
     }
-    let name = folder.file_name().and_then(|name| name.to_str()).filter(|name| is_name(name)).unwrap_or("shop");
+    let name = folder.file_name().and_then(|name| name.to_str()).filter(|name| yaml::name_refusal(name).is_none());
+    let name = name.unwrap_or("shop");
     let write = |name: &str, text: &[u8]| {
         fs::write(folder.join(name), text)
             .map_err(|error| Failure::new(format!("{}: {error}", folder.join(name).display())))
@@ -38,11 +39,6 @@ pub async fn init(folder: &Path, printer: &Printer) -> Done {
         ))
         .await;
     Ok(exit::DONE)
-}
-
-fn is_name(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 /// A few orders of three customers.

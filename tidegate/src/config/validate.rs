@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use tidegate_catalog::yaml;
+
 use super::{
     RawConfig,
     raw::{RawDurability, RawGateway, RawLogFormat, RawMaterializer, RawStore},
@@ -167,8 +169,8 @@ impl RawConfig {
     /// Every problem, each with its key.
     pub fn validate(self, root: &Path) -> Result<Config, Vec<ConfigError>> {
         let mut errors = Errors::default();
-        if !is_name(&self.project) {
-            errors.push("project", format!("{:?} is not a name; write it as [A-Za-z_][A-Za-z0-9_]*", self.project));
+        if let Some(why) = yaml::name_refusal(&self.project) {
+            errors.push("project", why);
         }
         let store = validate_store(self.store, &mut errors);
         let gateway = validate_gateway(&self.gateway, &mut errors);
@@ -246,9 +248,4 @@ fn validate_materializer(raw: &RawMaterializer, errors: &mut Errors) -> Material
         batches_in_flight: errors.positive("materializer.batches_in_flight", u64::from(raw.batches_in_flight)),
         error_budget_rows: raw.error_budget_rows,
     }
-}
-
-fn is_name(text: &str) -> bool {
-    let first = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
-    first && text.len() <= 128 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
