@@ -1,8 +1,11 @@
 //! What the command line once did wrong, each as a sentence: closing, leaving, handing over, interrupting, refusing.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tidegate_tests::Sandbox;
@@ -57,4 +60,22 @@ fn an_endpoint_that_is_no_name_is_refused_alone_and_by_a_server() {
     refused("a b");
     refused("a\u{1}");
     assert_eq!(server.stop(), 0);
+}
+
+#[test]
+fn commands_at_the_same_time_all_do_their_work() {
+    let sandbox = materialized();
+    for round in 0..8 {
+        let commands = [&["runs"][..], &["verify", "--all"], &["plan"], &["runs", "--limit", "1"]];
+        let started = commands.map(|arguments| {
+            let mut command = sandbox.command(arguments);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts")
+        });
+        for (process, arguments) in started.into_iter().zip(commands) {
+            let output = process.wait_with_output().expect("a command can be waited for");
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "round {round}, {arguments:?}: {said}");
+            assert!(!output.stdout.is_empty(), "round {round}, {arguments:?} said nothing");
+        }
+    }
 }

@@ -22,6 +22,8 @@ pub enum Format {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Frame {
+    /// The owner has taken the command: the first frame. Before it nothing was begun.
+    Taken,
     /// For standard output.
     Out(String),
     /// For standard error.
@@ -120,7 +122,7 @@ pub fn show(frame: &Frame) {
         Frame::Out(text) => anstream::println!("{text}"),
         Frame::Err(text) => anstream::eprintln!("{text}"),
         Frame::Progress(text) if std::io::stderr().is_terminal() => anstream::eprint!("\r\x1b[2K{text}"),
-        Frame::Progress(_) | Frame::Exit(_) => {}
+        Frame::Taken | Frame::Progress(_) | Frame::Exit(_) => {}
     }
 }
 

@@ -21,7 +21,7 @@ use crate::{
     shutdown,
     state::{
         OwnerListener, OwnerStream, Ownership, StateFolder,
-        handover::{self, Handover},
+        handover::{self, Handed, Handover},
     },
     telemetry,
 };
@@ -94,9 +94,10 @@ impl Owner {
     /// # Errors
     /// In words: what cannot be opened, or an owner that does not answer.
     pub(crate) async fn command(self, command: StateCommand, printer: &Printer) -> Result<u8, Fatal> {
-        for _ in 0..OWNER_TRIES {
+        let cancel = shutdown::on_signal()?;
+        let mut tries = 0;
+        while tries < OWNER_TRIES {
             if let Ownership::Ours(_lock) = self.folder.claim()? {
-                let cancel = shutdown::on_signal()?;
                 let (instance, listener) = self.instance().await?;
                 // others may hand their work over while this one's goes on
                 let over = CancellationToken::new();
@@ -112,22 +113,35 @@ impl Owner {
                 return Ok(code);
             }
             match self.folder.connect().await {
-                Ok(stream) => return self.hand_over(stream, command, printer).await,
+                Ok(stream) => match self.hand_over(stream, &command, printer, &cancel).await? {
+                    Handed::Done(code) => return Ok(code),
+                    // it was on its way out, and is gone: whoever comes next has time of its own
+                    Handed::NotTaken => tries = 0,
+                },
                 // it has the lock and does not listen yet, or has just gone
-                Err(_) => tokio::time::sleep(OWNER_PAUSE).await,
+                Err(_) => tries += 1,
+            }
+            tokio::select! {
+                () = tokio::time::sleep(OWNER_PAUSE) => {}
+                () = cancel.cancelled() => return Ok(exit::INTERRUPTED),
             }
         }
         let path = self.folder.path().display();
         Err(format!("state folder {path} is owned by a live process that does not answer; look at its log").into())
     }
 
-    async fn hand_over(self, stream: OwnerStream, command: StateCommand, printer: &Printer) -> Result<u8, Fatal> {
-        let cancel = shutdown::on_signal()?;
-        let handover = Handover { command, format: printer.format(), as_of: self.as_of };
+    async fn hand_over(
+        &self,
+        stream: OwnerStream,
+        command: &StateCommand,
+        printer: &Printer,
+        cancel: &CancellationToken,
+    ) -> Result<Handed, Fatal> {
+        let handover = Handover { command: command.clone(), format: printer.format(), as_of: self.as_of };
         tokio::select! {
-            code = handover::hand_over(stream, &handover, output::show) => Ok(code?),
+            handed = handover::hand_over(stream, &handover, output::show) => Ok(handed?),
             // closing the connection tells the owner to stop the command
-            () = cancel.cancelled() => Ok(exit::INTERRUPTED),
+            () = cancel.cancelled() => Ok(Handed::Done(exit::INTERRUPTED)),
         }
     }
 }
