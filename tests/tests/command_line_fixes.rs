@@ -1,11 +1,14 @@
 //! What the command line once did wrong, each as a sentence: closing, leaving, handing over, interrupting, refusing.
 
 use std::{
-    process::Stdio,
+    io::{BufRead, BufReader, Write},
+    net::TcpStream,
+    process::{Child, Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use tidegate_tests::Sandbox;
@@ -16,6 +19,67 @@ fn materialized() -> Sandbox {
     sandbox.tidegate(&["apply"]).done();
     sandbox.tidegate(&["materialize"]).done();
     sandbox
+}
+
+/// A view that takes longer than any test: the orders times themselves, twelve times.
+const ENDLESS: &str = "
+---
+kind: FeatureView
+name: endless
+entities: [customer]
+sql: |
+  SELECT a.customer AS customer, a.ordered_at AS event_timestamp, CAST(1 AS BIGINT) AS n
+  FROM orders a, orders b, orders c, orders d, orders e, orders f, orders g, orders h, orders i, orders j, orders k, orders l
+timestamp_field: event_timestamp
+features: [{name: n, type: int64}]
+";
+
+/// The project with [`ENDLESS`], applied.
+fn endless() -> Sandbox {
+    let sandbox = Sandbox::init();
+    let file = sandbox.project.join("definitions.yaml");
+    let text = std::fs::read_to_string(&file).expect("init wrote the file");
+    std::fs::write(&file, text + ENDLESS).expect("the file can be written");
+    sandbox.tidegate(&["apply"]).done();
+    sandbox
+}
+
+/// Waits until `holds`, a minute at most.
+fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..1_200 {
+        if holds() {
+            return;
+        }
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+    unreachable!("not within a minute: {what}");
+}
+
+fn signal(process: &Child, name: &str) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &process.id().to_string()]).status();
+    assert!(sent.expect("kill can be run").success());
+}
+
+/// Waits for its end, a minute at most, and answers its exit code.
+fn ended(process: &mut Child) -> Option<i32> {
+    let mut status = None;
+    wait_until("the process ends", || {
+        status = process.try_wait().expect("a process can be asked");
+        status.is_some()
+    });
+    status.and_then(|status| status.code())
+}
+
+/// `serve` with `variables`, and where it listens.
+fn serve(sandbox: &Sandbox, variables: &[(&str, &str)]) -> (Child, String) {
+    let mut command = sandbox.command(&["serve", "--listen", "127.0.0.1:0"]);
+    let mut process =
+        command.envs(variables.iter().copied()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+    let mut lines =
+        BufReader::new(process.stderr.take().expect("standard error is piped")).lines().map_while(Result::ok);
+    let address = lines.find_map(|line| Some(line.split_once(" on http://")?.1.to_owned()));
+    std::thread::spawn(move || lines.for_each(drop));
+    (process, address.expect("the server says where it listens"))
 }
 
 /// Whether the embedded store would be repaired at its next start. Opening it here closes it in order.
@@ -78,4 +142,37 @@ fn commands_at_the_same_time_all_do_their_work() {
             assert!(!output.stdout.is_empty(), "round {round}, {arguments:?} said nothing");
         }
     }
+}
+
+#[test]
+fn a_server_stops_a_handed_over_command_and_ends_within_its_grace_period() {
+    let sandbox = endless();
+    let (mut server, _) = serve(&sandbox, &[("TIDEGATE__GATEWAY__SHUTDOWN_GRACE_MS", "500")]);
+    let mut command = sandbox.command(&["materialize", "--views", "endless"]);
+    let mut client = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary starts");
+    wait_until("the run begins", || sandbox.tidegate(&["runs"]).done().contains("running"));
+    // as by Ctrl-Z: it is there, and reads nothing
+    signal(&client, "STOP");
+    signal(&server, "TERM");
+    assert_eq!(ended(&mut server), Some(0));
+    signal(&client, "CONT");
+    assert_eq!(ended(&mut client), Some(130));
+    assert!(sandbox.tidegate(&["runs"]).done().contains("interrupted"));
+}
+
+#[test]
+fn a_second_signal_ends_a_server_that_still_drains() {
+    let sandbox = materialized();
+    let (mut server, address) = serve(&sandbox, &[("TIDEGATE__GATEWAY__SHUTDOWN_GRACE_MS", "600000")]);
+    let mut held = TcpStream::connect(&address).expect("the server listens");
+    held.write_all(b"POST /get-online-features HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{")
+        .expect("it reads");
+    // the held call has been read once a later one is answered
+    sandbox.tidegate(&["features", "get", "customer_orders:orders", "--entities", r#"{"customer": ["ann"]}"#]).done();
+    signal(&server, "TERM");
+    wait_until("the port is closed", || TcpStream::connect(&address).is_err());
+    assert!(server.try_wait().expect("a process can be asked").is_none(), "it waits for the held call");
+    signal(&server, "INT");
+    assert_eq!(ended(&mut server), Some(130));
+    drop(held);
 }

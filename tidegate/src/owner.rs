@@ -77,6 +77,7 @@ impl Owner {
         };
         let cancel = shutdown::on_signal()?;
         let (instance, listener) = self.instance().await?;
+        let leaving = Leaving { over: &cancel, stop: &cancel };
         let served = commands::serve(&instance, printer, &cancel);
         let (code, ()) = tokio::join!(
             async {
@@ -84,7 +85,7 @@ impl Owner {
                 cancel.cancel();
                 code
             },
-            accept(&instance, &listener, &cancel),
+            accept(&instance, &listener, &leaving),
         );
         instance.close().await;
         code.map_err(|failure| failure.to_string().into())
@@ -100,14 +101,15 @@ impl Owner {
             if let Ownership::Ours(_lock) = self.folder.claim()? {
                 let (instance, listener) = self.instance().await?;
                 // others may hand their work over while this one's goes on
-                let over = CancellationToken::new();
+                let over = cancel.child_token();
+                let leaving = Leaving { over: &over, stop: &cancel };
                 let (code, ()) = tokio::join!(
                     async {
                         let code = commands::run(&command, &instance, printer, &cancel).await;
                         over.cancel();
                         code
                     },
-                    accept(&instance, &listener, &over),
+                    accept(&instance, &listener, &leaving),
                 );
                 instance.close().await;
                 return Ok(code);
@@ -146,16 +148,26 @@ impl Owner {
     }
 }
 
-/// Takes commands from other processes until `over`, then lets those that run finish.
-async fn accept(instance: &Arc<Instance>, listener: &OwnerListener, over: &CancellationToken) {
+/// When an owner stops taking commands, and when it stops those that it took.
+struct Leaving<'a> {
+    /// Its own work is done, or is to be stopped: no further command is taken.
+    over: &'a CancellationToken,
+    /// The signal: commands that run are told to stop, and have the grace period for it.
+    stop: &'a CancellationToken,
+}
+
+/// Takes commands from other processes until the owner is leaving, then lets those that run finish. After the signal they
+/// are cancelled, and what has not stopped when the grace period is over is given up: a client that reads nothing, or has
+/// been suspended, must not keep the owner alive.
+async fn accept(instance: &Arc<Instance>, listener: &OwnerListener, leaving: &Leaving<'_>) {
     let mut running = JoinSet::new();
     loop {
         let accepted = tokio::select! {
-            () = over.cancelled() => break,
+            () = leaving.over.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok(stream) => drop(running.spawn(answer(Arc::clone(instance), stream))),
+            Ok(stream) => drop(running.spawn(answer(Arc::clone(instance), stream, leaving.stop.clone()))),
             Err(error) => {
                 tracing::warn!(%error, "a command could not be taken");
                 tokio::time::sleep(OWNER_PAUSE).await;
@@ -165,8 +177,25 @@ async fn accept(instance: &Arc<Instance>, listener: &OwnerListener, over: &Cance
             log_lost(ended);
         }
     }
-    while let Some(ended) = running.join_next().await {
-        log_lost(ended);
+    let grace = instance.project.config.gateway.shutdown_grace;
+    let in_time = {
+        let finished = async {
+            while let Some(ended) = running.join_next().await {
+                log_lost(ended);
+            }
+        };
+        let given_up = async {
+            leaving.stop.cancelled().await;
+            tokio::time::sleep(grace).await;
+        };
+        tokio::select! {
+            () = finished => true,
+            () = given_up => false,
+        }
+    };
+    if !in_time {
+        tracing::warn!(commands = running.len(), "the grace period is over; commands of other processes are given up");
+        running.shutdown().await;
     }
 }
 
@@ -177,8 +206,12 @@ fn log_lost(ended: Result<(), JoinError>) {
     }
 }
 
-/// Runs one command of another process.
-async fn answer(instance: Arc<Instance>, stream: OwnerStream) {
+/// Runs one command of another process, until it is done, its sender has gone or this process is told to `stop`.
+async fn answer(instance: Arc<Instance>, stream: OwnerStream, stop: CancellationToken) {
+    if stop.is_cancelled() {
+        // the sender reads the end before `taken`, and waits for the next owner
+        return;
+    }
     let taken = match handover::take::<StateCommand>(stream).await {
         Ok(taken) => taken,
         Err(error) => return tracing::warn!(%error, "a command of another process could not be read"),
@@ -186,7 +219,7 @@ async fn answer(instance: Arc<Instance>, stream: OwnerStream) {
     let handover::Taken { handover, mut sender, replies } = taken;
     let (frames, receive) = mpsc::channel(FRAMES);
     let printer = Printer::frames(handover.format, frames.clone());
-    let cancel = CancellationToken::new();
+    let cancel = stop.child_token();
     let work = async {
         let ours = instance.clock.as_of();
         let code = match handover.as_of {

@@ -19,6 +19,7 @@ use super::{
     catalog::{self, Done, Failure},
     exit, materialize,
     online::Reached,
+    until_cancelled,
 };
 use crate::{
     http_client::Connection,
@@ -77,8 +78,8 @@ struct Departure {
 pub(super) async fn demo(instance: &Instance, printer: &Printer, cancel: &CancellationToken, calls: u32) -> Done {
     printer.note("1/4 definitions to the registry").await;
     let quiet = Printer::silent();
-    if catalog::apply(instance, &quiet, false, None).await? != exit::DONE {
-        return catalog::apply(instance, printer, false, None).await;
+    if until_cancelled(cancel, catalog::apply(instance, &quiet, false, None)).await? != exit::DONE {
+        return until_cancelled(cancel, catalog::apply(instance, printer, false, None)).await;
     }
     printer.note("2/4 features of a year of flights to the online store").await;
     // from the beginning, so that a second demo shows the no-op that a repeated run is
@@ -88,6 +89,11 @@ pub(super) async fn demo(instance: &Instance, printer: &Printer, cancel: &Cancel
         printer.out(materialize::text(&materialized)).await;
         return Ok(exit::FAILED);
     }
+    until_cancelled(cancel, predictions(instance, printer, calls, materialized)).await
+}
+
+/// The demo's second half: what a caller sees.
+async fn predictions(instance: &Instance, printer: &Printer, calls: u32, materialized: Report) -> Done {
     printer.note("3/4 predictions for the next departures over HTTP").await;
     let departures = departures(instance).await?;
     let gateway = Reached::gateway(instance).await?;
