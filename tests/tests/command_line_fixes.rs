@@ -176,3 +176,26 @@ fn a_second_signal_ends_a_server_that_still_drains() {
     assert_eq!(ended(&mut server), Some(130));
     drop(held);
 }
+
+#[test]
+fn a_server_refuses_the_command_of_another_project_or_of_other_settings() {
+    let (sandbox, other) = (materialized(), Sandbox::init());
+    let server = sandbox.serve(&[]);
+    let mut command = Command::new(tidegate_tests::binary());
+    command.arg("-C").arg(&other.project).arg("--state").arg(sandbox.state()).arg("apply");
+    let output = command.stdin(Stdio::null()).output().expect("the binary starts");
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{words}");
+    let named =
+        |project: &std::path::Path| words.contains(&*project.canonicalize().expect("it is there").to_string_lossy());
+    assert!(named(&sandbox.project) && named(&other.project), "{words}");
+
+    let mut command = sandbox.command(&["materialize"]);
+    let output = command.env("TIDEGATE__MATERIALIZER__ERROR_BUDGET_ROWS", "5").output().expect("the binary starts");
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{words}");
+    assert!(words.contains("materializer.error_budget_rows is 5 here and 1000 there"), "{words}");
+    let mut command = sandbox.command(&["runs"]);
+    assert!(command.env("TIDEGATE__LOG__LEVEL", "error").output().expect("the binary starts").status.success());
+    assert_eq!(server.stop(), 0);
+}

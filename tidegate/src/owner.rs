@@ -139,7 +139,12 @@ impl Owner {
         printer: &Printer,
         cancel: &CancellationToken,
     ) -> Result<Handed, Fatal> {
-        let handover = Handover { command: command.clone(), format: printer.format(), as_of: self.as_of };
+        let handover = Handover {
+            command: command.clone(),
+            format: printer.format(),
+            as_of: self.as_of,
+            project: self.project.identity(),
+        };
         tokio::select! {
             handed = handover::hand_over(stream, &handover, output::show) => Ok(handed?),
             // closing the connection tells the owner to stop the command
@@ -222,12 +227,12 @@ async fn answer(instance: Arc<Instance>, stream: OwnerStream, stop: Cancellation
     let cancel = stop.child_token();
     let work = async {
         let ours = instance.clock.as_of();
-        let code = match handover.as_of {
-            Some(theirs) if Some(theirs) != ours => {
-                printer.note(refusal(theirs, ours)).await;
+        let code = match refusal(&handover, &instance) {
+            Some(why) => {
+                printer.note(format!("error: {why}")).await;
                 exit::FAILED
             }
-            _ => {
+            None => {
                 if let Some(as_of) = ours {
                     printer.note(format!("under the owner's clock, which started at {as_of} (--as-of)")).await;
                 }
@@ -251,9 +256,15 @@ async fn answer(instance: Arc<Instance>, stream: OwnerStream, stop: Cancellation
     tokio::join!(watched, handover::reply(receive, replies));
 }
 
-fn refusal(theirs: Micros, ours: Option<Micros>) -> String {
+/// Why a command cannot run here: it would not do what it would have done alone.
+fn refusal(handover: &Handover<StateCommand>, instance: &Instance) -> Option<String> {
+    if let Some(why) = handover.project.refusal(&instance.project.identity()) {
+        return Some(why);
+    }
+    let ours = instance.clock.as_of();
+    let theirs = handover.as_of.filter(|theirs| Some(*theirs) != ours)?;
     let ours = ours.map_or_else(|| "the time of the machine".to_owned(), |ours| format!("--as-of {ours}"));
-    format!(
-        "error: this command has --as-of {theirs}, the process that owns the state folder has {ours}; leave --as-of out or stop that process"
-    )
+    Some(format!(
+        "this command has --as-of {theirs}, the process that owns the state folder has {ours}; leave --as-of out or stop that process"
+    ))
 }

@@ -1,5 +1,7 @@
 //! A project's folder: its configuration from `tidegate.yaml`, its definitions from every other YAML file.
 
+mod identity;
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -12,6 +14,8 @@ use crate::{
     cli::Global,
     config::{Config, ConfigError, Layers, LayersError},
 };
+
+pub use identity::Identity;
 
 /// The root file's name.
 const ROOT_FILE: &str = "tidegate.yaml";
@@ -89,6 +93,11 @@ impl Project {
             config.state.clone_from(state);
         }
         Ok(Self { config: Arc::new(config), layers })
+    }
+
+    /// What this project is to another process.
+    pub fn identity(&self) -> Identity {
+        Identity::of(&self.config.root, &self.layers)
     }
 
     /// Reads every definition.

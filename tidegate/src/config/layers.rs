@@ -102,15 +102,23 @@ impl Layers {
 
     /// Every effective value with the layer it came from; secrets as `***`.
     pub fn effective(&self) -> Vec<(String, Value, Layer)> {
-        leaves(&self.merged)
-            .into_iter()
+        self.values()
             .map(|(key, value)| {
                 let layer = self.origins.get(&key).copied().unwrap_or(Layer::File);
-                let secret = (key == "store.password" || key == "store.url" && value.as_str() != Some("embedded"))
-                    && !value.is_null();
-                (key, if secret { Value::from("***") } else { value }, layer)
+                let shown = if Self::is_secret(&key, &value) { Value::from("***") } else { value };
+                (key, shown, layer)
             })
             .collect()
+    }
+
+    /// Every effective value as it is.
+    pub(crate) fn values(&self) -> impl Iterator<Item = (String, Value)> + use<> {
+        leaves(&self.merged).into_iter()
+    }
+
+    /// Whether the value under `key` must not be shown: a password, or a URL that may hold one.
+    pub(crate) fn is_secret(key: &str, value: &Value) -> bool {
+        (key == "store.password" || key == "store.url" && value.as_str() != Some("embedded")) && !value.is_null()
     }
 
     fn merge(&mut self, from: Value, layer: Layer) {

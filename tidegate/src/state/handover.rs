@@ -11,7 +11,10 @@ use tokio::{
 };
 
 use super::OwnerStream;
-use crate::output::{Format, Frame};
+use crate::{
+    output::{Format, Frame},
+    project::Identity,
+};
 
 /// The longest request line that an owner reads.
 const MAX_REQUEST_BYTES: u64 = 1024 * 1024;
@@ -27,6 +30,8 @@ pub struct Handover<C> {
     pub format: Format,
     /// The `--as-of` that came with the command; the owner refuses another than its own.
     pub as_of: Option<Micros>,
+    /// The project and settings that the command was typed for; the owner refuses others than its own.
+    pub project: Identity,
 }
 
 /// What became of a handover.
@@ -175,7 +180,8 @@ mod tests {
             drop(send);
             reply(receive, taken.replies).await;
         };
-        let command = Handover { command: "verify".to_owned(), format: Format::Json, as_of: None };
+        let command =
+            Handover { command: "verify".to_owned(), format: Format::Json, as_of: None, project: Identity::default() };
         let mut shown = Vec::new();
         let stream = folder.connect().await.unwrap();
         let (code, ()) = tokio::join!(hand_over(stream, &command, |frame| shown.push(frame.clone())), owner);
@@ -188,14 +194,16 @@ mod tests {
         let outside = tempfile::tempdir().unwrap();
         let folder = StateFolder::open(outside.path()).unwrap();
         let listener = OwnerListener::bind(&folder).unwrap();
-        let command = Handover { command: (), format: Format::Json, as_of: None };
+        let command = Handover { command: (), format: Format::Json, as_of: None, project: Identity::default() };
         let stream = folder.connect().await.unwrap();
         let owner = async { drop(take::<()>(listener.accept().await.unwrap()).await.unwrap()) };
         let (code, ()) = tokio::join!(hand_over(stream, &command, |_| {}), owner);
         assert!(matches!(code, Err(HandoverError::OwnerGone)));
 
         let mut stream = folder.connect().await.unwrap();
-        stream.write_all(b"{\"command\":null,\"format\":\"json\",\"as_of\":null}\n").await.unwrap();
+        let mut line = serde_json::to_vec(&command).unwrap();
+        line.push(b'\n');
+        stream.write_all(&line).await.unwrap();
         let mut taken = take::<()>(listener.accept().await.unwrap()).await.unwrap();
         drop(stream);
         taken.sender.gone().await;
@@ -206,7 +214,7 @@ mod tests {
         let outside = tempfile::tempdir().unwrap();
         let folder = StateFolder::open(outside.path()).unwrap();
         let listener = OwnerListener::bind(&folder).unwrap();
-        let command = Handover { command: (), format: Format::Json, as_of: None };
+        let command = Handover { command: (), format: Format::Json, as_of: None, project: Identity::default() };
         // in the backlog of a listener that goes away
         let stream = folder.connect().await.unwrap();
         let left = async { drop(listener) };
@@ -219,7 +227,8 @@ mod tests {
         let outside = tempfile::tempdir().unwrap();
         let folder = StateFolder::open(outside.path()).unwrap();
         let listener = OwnerListener::bind(&folder).unwrap();
-        let command = Handover { command: "a command of later", format: Format::Json, as_of: None };
+        let command =
+            Handover { command: "a command of later", format: Format::Json, as_of: None, project: Identity::default() };
         let mut shown = Vec::new();
         let stream = folder.connect().await.unwrap();
         let owner = async { take::<u32>(listener.accept().await.unwrap()).await.map(drop) };
