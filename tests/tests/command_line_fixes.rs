@@ -199,3 +199,26 @@ fn a_server_refuses_the_command_of_another_project_or_of_other_settings() {
     assert!(command.env("TIDEGATE__LOG__LEVEL", "error").output().expect("the binary starts").status.success());
     assert_eq!(server.stop(), 0);
 }
+
+#[test]
+fn a_plan_goes_stale_by_changed_definitions_and_not_by_a_moved_generation() {
+    let sandbox = materialized();
+    let version = |sandbox: &Sandbox| {
+        sandbox.tidegate(&["apply", "--output", "json"]).json()["version"].as_u64().expect("a version is a number")
+    };
+    // the first materialization moved readers to the first generation
+    assert_eq!(version(&sandbox), 2);
+    assert!(sandbox.tidegate(&["apply", "--planned-at", "1"]).done().contains("nothing to apply"));
+    sandbox.tidegate(&["apply", "--planned-at", "2"]).done();
+    let refused = |planned_at: &str, words: &str| {
+        let said = sandbox.tidegate(&["apply", "--planned-at", planned_at]);
+        assert!(said.code == 1 && said.err.contains(words), "{}", said.err);
+    };
+    refused("0", "the plan was made at version 0, the definitions have changed up to version 2; run plan again");
+    refused("9", "the registry has no version 9, it is at 2; run plan again");
+    let file = sandbox.project.join("definitions.yaml");
+    let text = std::fs::read_to_string(&file).expect("init wrote the file");
+    std::fs::write(&file, text.replace("How many orders.", "All orders.")).expect("the file can be written");
+    sandbox.tidegate(&["apply", "--planned-at", "1"]).done();
+    refused("2", "the plan was made at version 2, the definitions have changed up to version 3; run plan again");
+}
