@@ -97,6 +97,12 @@ impl Locations {
         Some((file, node.line_of(path)))
     }
 
+    /// File and line of a line inside a text such as an SQL query, counted from 1 on the text's own first line.
+    pub fn find_in_text(&self, kind: &str, name: &str, path: &str, text_line: usize) -> Option<(&str, usize)> {
+        let (file, node) = self.0.get(&(kind.to_owned(), name.to_owned()))?;
+        Some((file, node.text_line_of(path).saturating_add(text_line.saturating_sub(1))))
+    }
+
     pub(in crate::yaml) fn insert(&mut self, kind: &str, name: &str, file: &str, node: Node) {
         self.0.insert((kind.to_owned(), name.to_owned()), (file.to_owned(), node));
     }

@@ -222,3 +222,25 @@ fn a_plan_goes_stale_by_changed_definitions_and_not_by_a_moved_generation() {
     sandbox.tidegate(&["apply", "--planned-at", "1"]).done();
     refused("2", "the plan was made at version 2, the definitions have changed up to version 3; run plan again");
 }
+
+#[test]
+fn mistakes_in_queries_are_found_on_their_own_line() {
+    let sandbox = Sandbox::init();
+    let view = |query: &str| {
+        format!(
+            "kind: FeatureView\nname: v\nentities: [customer]\n{query}\ntimestamp_field: ordered_at\nfeatures: [{{name: amount, type: float32}}]\n"
+        )
+    };
+    for (query, line) in [
+        ("sql: SELECT customer FROM orders GROUP amount", 4),
+        ("sql: |\n  SELECT customer\n  FROM orders GROUP amount", 6),
+        ("source: orders\nfilter: amount > > 1", 5),
+        ("source: orders\nfilter: amount > now()", 5),
+        ("source: orders\nfilter: |\n  amount > 1\n  AND > 2", 7),
+    ] {
+        std::fs::write(sandbox.project.join("v.yaml"), view(query)).expect("the file can be written");
+        let said = sandbox.tidegate(&["validate"]);
+        assert_eq!(said.code, 1, "{}", said.out);
+        assert!(said.out.contains(&format!("v.yaml:{line}: error: ")), "{query}: {}", said.out);
+    }
+}

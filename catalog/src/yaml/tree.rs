@@ -17,6 +17,8 @@ const MAX_DEPTH: usize = 64;
 pub struct Node {
     /// The line, from 1.
     pub line: usize,
+    /// The line on which a scalar's text begins: below the `|` of a block.
+    pub(super) text_line: usize,
     pub(super) kind: Kind,
 }
 
@@ -60,6 +62,15 @@ impl Node {
 
     /// The line of `path` (`features[2].type`), or of the last part of it that is there.
     pub(super) fn line_of(&self, path: &str) -> usize {
+        self.walk(path).0
+    }
+
+    /// The line on which the text at `path` begins.
+    pub(super) fn text_line_of(&self, path: &str) -> usize {
+        self.walk(path).1.text_line
+    }
+
+    fn walk(&self, path: &str) -> (usize, &Self) {
         let mut at = self;
         let mut line = self.line;
         for part in path.split(['.', '[']).map(|part| part.trim_end_matches(']')).filter(|part| !part.is_empty()) {
@@ -75,7 +86,7 @@ impl Node {
                 None => break,
             }
         }
-        line
+        (line, at)
     }
 
     /// The node as JSON. Infinities and NaN, which JSON lacks, become the texts `.inf`, `-.inf` and `.nan`.
@@ -141,8 +152,12 @@ impl<'a> Reader<'a> {
             let message = "a tag (!!type) is not taken here; a text that looks like something else stands in quotes";
             return Err(Problem::error(self.file, line, "", message));
         }
+        let mut text_line = line;
         let kind = match event {
             Event::Scalar(text, style, _, _) => {
+                if matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) {
+                    text_line = line.saturating_add(1);
+                }
                 let value = if style == ScalarStyle::Plain { core_scalar(&text) } else { text.as_ref().into() };
                 Kind::Scalar(value, text.into_owned())
             }
@@ -154,7 +169,7 @@ impl<'a> Reader<'a> {
             }
             _ => Kind::Scalar(Value::Null, String::new()),
         };
-        Ok(Node { line, kind })
+        Ok(Node { line, text_line, kind })
     }
 
     fn sequence(&mut self, depth: usize) -> Result<Vec<Node>, Problem> {
@@ -226,5 +241,18 @@ fn core_scalar(text: &str) -> Value {
     match unsigned.parse::<f64>().ok().and_then(Number::from_f64) {
         Some(number) => Value::Number(number),
         None => text.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_begins_below_the_mark_of_a_block_and_on_its_own_line_elsewhere() {
+        let text = "a: x\nb: |\n  one\n  two\nc: >-\n  folded\nd:\n  plain\ne: [\"quoted\"]\n";
+        let document = documents("f.yaml", text).unwrap().remove(0);
+        let lines = ["a", "b", "c", "d", "e[0]"].map(|path| (document.line_of(path), document.text_line_of(path)));
+        assert_eq!(lines, [(1, 1), (2, 3), (5, 6), (7, 8), (9, 9)]);
     }
 }

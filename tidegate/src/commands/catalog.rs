@@ -106,15 +106,20 @@ impl Finding {
     }
 }
 
-/// Adds file and line; a position inside a block of SQL moves the line on.
+/// Adds file and line; a position inside a query moves the line on from where its text begins.
 fn located(problem: &Problem, locations: &Locations) -> Finding {
     let target = &problem.target;
-    let place = locations.find(target.kind.as_str(), &target.name, &target.path);
-    let inside = problem.position.map_or(0, |position| usize::try_from(position.line).unwrap_or(0));
+    let (kind, name, path) = (target.kind.as_str(), &target.name, &target.path);
+    let place = match problem.position {
+        None => locations.find(kind, name, path),
+        Some(position) => {
+            locations.find_in_text(kind, name, path, usize::try_from(position.line).unwrap_or(usize::MAX))
+        }
+    };
     Finding {
         severity: problem.severity,
         file: place.map(|(file, _)| file.to_owned()),
-        line: place.map(|(_, line)| line.saturating_add(inside)),
+        line: place.map(|(_, line)| line),
         message: problem.to_string(),
     }
 }
