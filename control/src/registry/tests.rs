@@ -499,6 +499,15 @@ async fn adopting_a_store_of_the_same_registry_moves_version_and_numbers_past_it
 }
 
 #[tokio::test]
+async fn adopting_a_store_before_the_first_apply_is_refused_and_changes_nothing() {
+    let bench = bench().await;
+    let own = bench.registry.marks().await.unwrap();
+    let store = Marks { version: 7, project: 2, key_set: 4, field: 12, ..own.clone() };
+    assert!(matches!(bench.registry.adopt(&store).await, Err(Error::NothingApplied)));
+    assert_eq!(bench.registry.marks().await.unwrap(), own);
+}
+
+#[tokio::test]
 async fn adopting_a_store_of_another_registry_keeps_its_own_id_and_renumbers_everything() {
     let bench = bench().await;
     bench.apply(&project(&[("a", &["x"])])).await;
