@@ -244,3 +244,9 @@ fn mistakes_in_queries_are_found_on_their_own_line() {
         assert!(said.out.contains(&format!("v.yaml:{line}: error: ")), "{query}: {}", said.out);
     }
 }
+
+#[test]
+fn verify_calls_rows_that_it_rejects_for_any_reason_rejected() {
+    let table = materialized().tidegate(&["verify", "--all"]).done();
+    assert!(table.contains("rejected rows") && !table.contains("oversize"), "{table}");
+}
