@@ -140,7 +140,7 @@ fn open_store(
 ) -> Result<AnyStore, tidegate_store::Error> {
     let clock = Arc::clone(clock) as Arc<dyn tidegate_catalog::Clock>;
     Ok(match &config.store {
-        StoreSection::Embedded { power, namespace, .. } => {
+        StoreSection::Embedded { power, namespace } => {
             let durability = if *power { Durability::Power } else { Durability::Process };
             let settings = EmbeddedConfig { durability, namespace: namespace.clone(), ..EmbeddedConfig::default() };
             AnyStore::Embedded(EmbeddedStore::open(folder.path(), &settings, clock)?)

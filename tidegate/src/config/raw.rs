@@ -53,7 +53,8 @@ pub struct RawStore {
     pub password: Option<String>,
     /// A short prefix of every key, so that several registries can share one server. Default: none.
     pub namespace: String,
-    /// Milliseconds after which a store that does not answer counts as late. Default 1000.
+    /// Milliseconds after which a Redis server that does not answer counts as late; the embedded store has no such limit.
+    /// Default 1000.
     pub timeout_ms: u64,
     /// What an acknowledged write to the embedded store survives: `process` (its death) or `power` (the machine's). Default `process`.
     pub durability: RawDurability,

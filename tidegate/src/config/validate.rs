@@ -51,8 +51,6 @@ pub enum StoreSection {
         power: bool,
         /// Key prefix.
         namespace: String,
-        /// When it counts as late.
-        timeout: Duration,
     },
     /// A Redis or Valkey server.
     Redis {
@@ -215,7 +213,7 @@ fn validate_store(raw: RawStore, errors: &mut Errors) -> StoreSection {
         let scheme = raw.url.split_once("://").map_or("no scheme", |(scheme, _)| scheme);
         errors.push("store.url", format!("has {scheme:?}; it is `embedded` or a redis:// URL"));
     }
-    StoreSection::Embedded { power: raw.durability == RawDurability::Power, namespace, timeout }
+    StoreSection::Embedded { power: raw.durability == RawDurability::Power, namespace }
 }
 
 fn validate_gateway(raw: &RawGateway, errors: &mut Errors) -> GatewaySection {
