@@ -250,3 +250,16 @@ fn verify_calls_rows_that_it_rejects_for_any_reason_rejected() {
     let table = materialized().tidegate(&["verify", "--all"]).done();
     assert!(table.contains("rejected rows") && !table.contains("oversize"), "{table}");
 }
+
+#[test]
+fn a_project_without_a_model_needs_no_onnx_runtime() {
+    let sandbox = materialized();
+    let missing = ("ORT_DYLIB_PATH", "/nowhere/libonnxruntime.so");
+    let ask = ["features", "get", "customer_orders:orders", "--entities", r#"{"customer": ["ann"]}"#];
+    let output = sandbox.command(&ask).envs([missing]).output().expect("the binary starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let (mut server, _) = serve(&sandbox, &[missing]);
+    assert!(sandbox.tidegate(&ask).done().contains("PRESENT"));
+    signal(&server, "TERM");
+    assert_eq!(ended(&mut server), Some(0));
+}

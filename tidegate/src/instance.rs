@@ -85,7 +85,7 @@ impl Instance {
 
     /// A gateway over this instance, listening at `listen`.
     /// # Errors
-    /// In words: no ONNX Runtime, or the address cannot be taken.
+    /// In words: no ONNX Runtime although an endpoint needs it, or the address cannot be taken.
     pub async fn gateway(&self, listen: SocketAddr) -> Result<Bound, String> {
         let section = &self.project.config.gateway;
         let mut config = GatewayConfig::new(listen, self.state.join("last-good-snapshot.json"));
@@ -93,12 +93,21 @@ impl Instance {
         config.max_in_flight = section.max_concurrent_requests;
         config.drain_timeout = section.shutdown_grace;
         config.max_clock_skew = section.max_clock_skew;
-        let runtime = self.runtime.clone()?;
+        let models = match &self.runtime {
+            Ok(runtime) => ModelLoader::onnx(runtime.clone(), self.project.config.root.clone()),
+            Err(why) => {
+                let newest = self.registry.newest().await.map_err(|error| error.to_string())?;
+                if newest.is_some_and(|snapshot| !snapshot.definitions.endpoints.is_empty()) {
+                    return Err(why.clone());
+                }
+                ModelLoader::without_runtime(why)
+            }
+        };
         let seed = u64::from(std::process::id()) << 32 ^ self.started().cast_unsigned();
         let parts = Parts {
             clock: Arc::clone(&self.clock) as _,
             store: Arc::new(self.store.clone()),
-            models: ModelLoader::onnx(runtime, self.project.config.root.clone()),
+            models,
             feed: Arc::new(RegistryFeed(Arc::clone(&self.registry))),
             sink: Arc::new(DroppingSink),
             metrics: self.metrics.clone(),

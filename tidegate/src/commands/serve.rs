@@ -16,7 +16,7 @@ const RECLAIM_EVERY: Duration = Duration::from_secs(60);
 
 /// `tidegate serve`
 /// # Errors
-/// In words: no ONNX Runtime, an address that cannot be taken.
+/// In words: no ONNX Runtime although an endpoint needs it, an address that cannot be taken.
 pub async fn serve(instance: &Instance, printer: &Printer, cancel: &CancellationToken) -> Done {
     let bound = instance.gateway(instance.project.config.gateway.listen).await.map_err(Failure::new)?;
     let address = bound.addr;
