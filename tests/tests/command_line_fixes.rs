@@ -263,3 +263,41 @@ fn a_project_without_a_model_needs_no_onnx_runtime() {
     signal(&server, "TERM");
     assert_eq!(ended(&mut server), Some(0));
 }
+
+#[test]
+fn a_demo_outside_the_repository_says_where_the_example_is_looked_for() {
+    let sandbox = Sandbox::init();
+    let mut command = Command::new(tidegate_tests::binary());
+    let output = command.current_dir(&sandbox.project).arg("demo").output().expect("the binary starts");
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{words}");
+    assert!(words.contains("the flights example is not in examples/flights") && words.contains("--example"), "{words}");
+}
+
+#[test]
+fn a_demo_after_a_plain_materialization_has_nothing_left_to_do_and_says_how_to_go_on() {
+    let example = tidegate_tests::root().join("examples/flights");
+    let sandbox = Sandbox::of(&example);
+    let as_of = ["--as-of", "2013-11-15T12:00:00Z"];
+    sandbox.tidegate(&[&["apply"][..], &as_of].concat()).done();
+    sandbox.tidegate(&[&["materialize"][..], &as_of].concat()).done();
+    // the project is the one that -C names
+    let said = sandbox.tidegate(&["demo", "--calls", "5"]).done();
+    assert_eq!(said.matches("up to date").count(), 6, "{said}");
+    let (root, state) = (example.display(), sandbox.state());
+    let next = format!("tidegate -C {root} --state {} serve --as-of 2013-11-15T12:00:00Z", state.display());
+    assert!(said.contains(&next), "{said}");
+}
+
+#[test]
+fn ctrl_c_during_the_demo_exits_as_interrupted() {
+    let example = tidegate_tests::root().join("examples/flights");
+    let sandbox = Sandbox::of(&example);
+    let mut command = sandbox.command(&["demo", "--calls", "1000000"]);
+    let mut demo = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary starts");
+    wait_until("the demo materializes", || {
+        sandbox.tidegate(&["runs", "--as-of", "2013-11-15T12:00:00Z"]).out.contains("running")
+    });
+    signal(&demo, "INT");
+    assert_eq!(ended(&mut demo), Some(130));
+}

@@ -18,7 +18,7 @@ use crate::{
 pub use identity::Identity;
 
 /// The root file's name.
-const ROOT_FILE: &str = "tidegate.yaml";
+pub(crate) const ROOT_FILE: &str = "tidegate.yaml";
 
 /// An opened project.
 #[derive(Clone, Debug)]
@@ -27,6 +27,8 @@ pub struct Project {
     pub config: Arc<Config>,
     /// Where each value of it came from.
     pub layers: Layers,
+    /// The `--state` that it was opened with.
+    state: Option<PathBuf>,
 }
 
 /// Why a project cannot be opened.
@@ -92,7 +94,16 @@ impl Project {
         if let Some(state) = &global.state {
             config.state.clone_from(state);
         }
-        Ok(Self { config: Arc::new(config), layers })
+        Ok(Self { config: Arc::new(config), layers, state: global.state.clone() })
+    }
+
+    /// The flags that reach this project and its state again.
+    pub fn flags(&self) -> String {
+        let root = self.config.root.display();
+        match &self.state {
+            Some(state) => format!("-C {root} --state {}", state.display()),
+            None => format!("-C {root}"),
+        }
     }
 
     /// What this project is to another process.

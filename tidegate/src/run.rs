@@ -1,6 +1,6 @@
 //! From what was typed to what is done: what a command needs is opened, and what touches the state goes to its owner.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tidegate_catalog::Micros;
@@ -11,7 +11,7 @@ use crate::{
     onnxruntime,
     output::{self, Printer},
     owner::Owner,
-    project::Project,
+    project::{Project, ROOT_FILE},
     telemetry,
 };
 
@@ -78,7 +78,7 @@ async fn dispatch(cli: Cli, environment: Environment, printer: &Printer) -> Resu
             owner.serve(printer).await
         }
         Command::Demo(demo) => {
-            global.project = demo.example.unwrap_or_else(|| PathBuf::from("examples/flights"));
+            global.project = example(demo.example, &global.project)?;
             global.as_of = global.as_of.or(Micros::parse(DEMO_AS_OF).ok());
             let owner = Owner::prepare(&global, &[], environment, "warn")?;
             owner.command(StateCommand::Demo { calls: demo.calls }, printer).await
@@ -88,6 +88,17 @@ async fn dispatch(cli: Cli, environment: Environment, printer: &Printer) -> Resu
             owner.command(state_command(other)?, printer).await
         }
     }
+}
+
+/// Where the flights example is: `--example`, else the project that `-C` names, else its place in the repository.
+fn example(flag: Option<PathBuf>, project: &Path) -> Result<PathBuf, Fatal> {
+    let named = flag.or_else(|| (project != Path::new(".")).then(|| project.to_owned()));
+    let folder = named.unwrap_or_else(|| PathBuf::from("examples/flights"));
+    if folder.join(ROOT_FILE).is_file() {
+        return Ok(folder);
+    }
+    let shown = folder.display();
+    Err(format!("the flights example is not in {shown}; run the demo in Tidegate's repository, or name the folder with --example").into())
 }
 
 /// The command as it travels to the owner.

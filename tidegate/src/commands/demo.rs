@@ -82,12 +82,12 @@ pub(super) async fn demo(instance: &Instance, printer: &Printer, cancel: &Cancel
         return until_cancelled(cancel, catalog::apply(instance, printer, false, None)).await;
     }
     printer.note("2/4 features of a year of flights to the online store").await;
-    // from the beginning, so that a second demo shows the no-op that a repeated run is
-    let request = Request { views: Vec::new(), start: Some(Micros::MIN), end: None, rebuild: Rebuild::No };
+    // as a plain `tidegate materialize` would: the two continue each other
+    let request = Request { views: Vec::new(), start: None, end: None, rebuild: Rebuild::No };
     let materialized = materialize::run(instance, printer, cancel, &request).await?;
     if !materialized.is_complete() {
         printer.out(materialize::text(&materialized)).await;
-        return Ok(exit::FAILED);
+        return Ok(materialize::code(&materialized));
     }
     until_cancelled(cancel, predictions(instance, printer, calls, materialized)).await
 }
@@ -108,7 +108,7 @@ async fn predictions(instance: &Instance, printer: &Printer, calls: u32, materia
         latency: latency?,
         materialized,
     };
-    printer.result(&report, |report| text(report, &instance.project.config.root.display().to_string())).await;
+    printer.result(&report, |report| text(report, &instance.project.flags())).await;
     Ok(exit::DONE)
 }
 
@@ -259,7 +259,7 @@ fn ranked(departures: &[Departure], probabilities: &[Option<f64>]) -> Vec<Predic
     predictions
 }
 
-fn text(report: &DemoReport, root: &str) -> String {
+fn text(report: &DemoReport, flags: &str) -> String {
     let happened = |delay: Option<f32>| match delay {
         None => "never arrived".to_owned(),
         Some(minutes) if minutes > 15.0 => format!("{minutes:.0} min late"),
@@ -276,7 +276,7 @@ fn text(report: &DemoReport, root: &str) -> String {
         _ => "",
     };
     format!(
-        "{}\n\nwill it arrive more than 15 minutes late? known at {}, {} departures, the {} likeliest:\n\n{}\n\n{} calls of one departure: p50 {} us, p99 {} us{note}\n\nto keep it serving:\n  tidegate -C {root} serve --as-of {}",
+        "{}\n\nwill it arrive more than 15 minutes late? known at {}, {} departures, the {} likeliest:\n\n{}\n\n{} calls of one departure: p50 {} us, p99 {} us{note}\n\nto keep it serving:\n  tidegate {flags} serve --as-of {}",
         materialize::text(&report.materialized),
         report.as_of,
         report.departures,

@@ -67,7 +67,8 @@ pub(super) fn config(instance: &Instance) -> Config {
     config
 }
 
-fn code(report: &Report) -> u8 {
+/// The exit code that says how it went.
+pub(super) fn code(report: &Report) -> u8 {
     if report.views.iter().any(|view| view.outcome == ViewOutcome::Interrupted) {
         exit::INTERRUPTED
     } else if report.is_complete() {
