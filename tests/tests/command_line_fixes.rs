@@ -301,3 +301,25 @@ fn ctrl_c_during_the_demo_exits_as_interrupted() {
     signal(&demo, "INT");
     assert_eq!(ended(&mut demo), Some(130));
 }
+
+#[test]
+fn features_are_those_of_the_newest_version_right_after_apply_under_a_server() {
+    let sandbox = Sandbox::init();
+    let server = sandbox.serve(&[]);
+    sandbox.tidegate(&["apply"]).done();
+    sandbox.tidegate(&["materialize"]).done();
+    let ask = ["features", "get", "customer_orders:orders", "--entities", r#"{"customer": ["ann"]}"#];
+    assert!(sandbox.tidegate(&ask).done().contains("PRESENT"), "the first version serves at once");
+    let file = sandbox.project.join("definitions.yaml");
+    let text = std::fs::read_to_string(&file).expect("init wrote the file");
+    for round in 0..3 {
+        let renamed = text.replace("name: customer_orders", &format!("name: orders_{round}"));
+        let renamed = renamed.replace("\"customer_orders:*\"", &format!("\"orders_{round}:*\""));
+        std::fs::write(&file, renamed).expect("the file can be written");
+        sandbox.tidegate(&["apply", "--allow-breaking"]).done();
+        let feature = format!("orders_{round}:orders");
+        let said = sandbox.tidegate(&["features", "get", &feature, "--entities", r#"{"customer": ["ann"]}"#]);
+        assert!(said.done().contains("NOT_FOUND"), "the view is known, and not materialized");
+    }
+    assert_eq!(server.stop(), 0);
+}

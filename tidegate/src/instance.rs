@@ -9,7 +9,7 @@ use std::{
 use tidegate_control::Registry;
 use tidegate_gateway::{
     Bound, DroppingSink, Exposure, FeedError, Gateway, GatewayConfig, MetricsPage, ModelLoader, Newest, Parts,
-    Published, SnapshotFeed,
+    Published, ServedVersion, SnapshotFeed,
 };
 use tidegate_inference::Runtime;
 use tidegate_offline::{Engine, EngineConfig};
@@ -39,9 +39,18 @@ pub struct Instance {
     pub runtime: Result<Runtime, String>,
     /// The metrics of this process.
     pub metrics: MetricsPage,
-    /// Where this process serves, once it does.
-    pub serving: OnceLock<SocketAddr>,
+    /// The gateway of this process, once it serves.
+    pub serving: OnceLock<Serving>,
     state: PathBuf,
+}
+
+/// A gateway that callers reach.
+#[derive(Debug)]
+pub struct Serving {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Which catalog it serves.
+    pub version: ServedVersion,
 }
 
 /// Why an instance cannot be opened.

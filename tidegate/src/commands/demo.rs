@@ -96,7 +96,7 @@ pub(super) async fn demo(instance: &Instance, printer: &Printer, cancel: &Cancel
 async fn predictions(instance: &Instance, printer: &Printer, calls: u32, materialized: Report) -> Done {
     printer.note("3/4 predictions for the next departures over HTTP").await;
     let departures = departures(instance).await?;
-    let gateway = Reached::gateway(instance).await?;
+    let gateway = Reached::gateway(instance, printer).await?;
     let answers = predict(gateway.address, &departures).await;
     printer.note(format!("4/4 {calls} calls of one departure each")).await;
     let latency = measure(instance, gateway.address, &departures, calls).await;

@@ -3,12 +3,15 @@
 //! The first two speak to the gateway over HTTP, as any caller does: to the one that this process serves, else to one that
 //! lives as long as the command.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use serde_json::Value;
 use tidegate_catalog::{Deadline, yaml};
-use tidegate_control::Marks;
+use tidegate_control::{Marks, SnapshotSource};
 use tidegate_store::{OnlineStore, StoreMarks};
 use tokio::sync::oneshot;
 
@@ -18,9 +21,13 @@ use super::{
 };
 use crate::{
     http_client::{Answer, Connection},
-    instance::Instance,
+    instance::{Instance, Serving},
     output::Printer,
 };
+
+/// How long a command waits for the serving gateway to load the newest version, and how often it looks.
+const CATCH_UP_LIMIT: Duration = Duration::from_secs(2);
+const CATCH_UP_PAUSE: Duration = Duration::from_millis(20);
 
 /// A gateway for the length of a command.
 pub(super) struct Reached {
@@ -31,9 +38,10 @@ pub(super) struct Reached {
 
 impl Reached {
     /// The gateway that this process serves, or one of its own on a free port.
-    pub(super) async fn gateway(instance: &Instance) -> Result<Self, Failure> {
-        if let Some(address) = instance.serving.get() {
-            return Ok(Self { address: *address, own: None });
+    pub(super) async fn gateway(instance: &Instance, printer: &Printer) -> Result<Self, Failure> {
+        if let Some(serving) = instance.serving.get() {
+            catch_up(instance, serving, printer).await?;
+            return Ok(Self { address: serving.address, own: None });
         }
         let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let bound = instance.gateway(free).await.map_err(Failure::new)?;
@@ -52,6 +60,21 @@ impl Reached {
     }
 }
 
+/// Waits until the gateway serves the registry's newest version, as one that this command had started would: it follows
+/// within a second. One that cannot load it goes on with the version before, and the command with it.
+async fn catch_up(instance: &Instance, serving: &Serving, printer: &Printer) -> Result<(), Failure> {
+    let newest = instance.registry.newest_version().await?;
+    let caught_up = async {
+        while serving.version.now() < newest {
+            tokio::time::sleep(CATCH_UP_PAUSE).await;
+        }
+    };
+    if let (Err(_elapsed), Some(newest)) = (tokio::time::timeout(CATCH_UP_LIMIT, caught_up).await, newest) {
+        printer.note(format!("the server has not loaded version {newest} yet; /health says why")).await;
+    }
+    Ok(())
+}
+
 /// `tidegate predict`
 pub(super) async fn predict(instance: &Instance, printer: &Printer, endpoint: &str, body: &Value) -> Done {
     // the name becomes a part of the path: what is no name would become something else there
@@ -68,7 +91,7 @@ pub(super) async fn features_get(instance: &Instance, printer: &Printer, body: &
 
 /// Posts `body` and prints the answer.
 async fn post(instance: &Instance, printer: &Printer, path: &str, body: &Value) -> Done {
-    let gateway = Reached::gateway(instance).await?;
+    let gateway = Reached::gateway(instance, printer).await?;
     let answer = ask(gateway.address, path, body).await;
     gateway.done().await;
     let answer = answer?;
