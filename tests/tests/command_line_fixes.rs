@@ -323,3 +323,23 @@ fn features_are_those_of_the_newest_version_right_after_apply_under_a_server() {
     }
     assert_eq!(server.stop(), 0);
 }
+
+#[test]
+fn a_long_materialization_says_how_far_it_is_without_a_terminal_alone_and_handed_over() {
+    let sandbox = endless();
+    let told = || {
+        let mut command = sandbox.command(&["materialize", "--views", "endless"]);
+        let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+        let lines = BufReader::new(process.stderr.take().expect("standard error is piped")).lines();
+        let line = lines.map_while(Result::ok).find(|line| line.contains("reading"));
+        signal(&process, "INT");
+        assert_eq!(ended(&mut process), Some(130));
+        line
+    };
+    let line = told();
+    assert!(line.is_some());
+    let server = sandbox.serve(&[]);
+    let line = told();
+    assert!(line.is_some());
+    assert_eq!(server.stop(), 0);
+}
