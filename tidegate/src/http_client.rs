@@ -1,19 +1,27 @@
 //! A plain HTTP/1.1 client for our own faces: one connection, one request at a time.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, pin::Pin};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::{Request, StatusCode, client::conn::http1::SendRequest, header};
+use hyper::{
+    Request, StatusCode,
+    client::conn::http1::{self, SendRequest},
+    header,
+};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-/// One kept-alive connection.
+/// One kept-alive connection. Its bytes move while a request waits for its answer: there is no task beside it.
 #[derive(Debug)]
 pub(crate) struct Connection {
     sender: SendRequest<Full<Bytes>>,
+    /// Reads and writes; `None` once the connection has ended.
+    driver: Option<Pin<Box<Driver>>>,
     address: SocketAddr,
 }
+
+type Driver = http1::Connection<TokioIo<TcpStream>, Full<Bytes>>;
 
 /// An answer.
 #[derive(Debug)]
@@ -60,12 +68,9 @@ impl Connection {
     pub(crate) async fn open(address: SocketAddr) -> Result<Self, ClientError> {
         let stream = TcpStream::connect(address).await.map_err(|source| ClientError::Connect { address, source })?;
         stream.set_nodelay(true).map_err(|source| ClientError::Connect { address, source })?;
-        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|source| ClientError::Broken { address, source })?;
-        // it ends with its sender; what it says then, the sender has said already
-        drop(tokio::spawn(connection));
-        Ok(Self { sender, address })
+        let (sender, driver) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|source| ClientError::Broken { address, source })?;
+        Ok(Self { sender, driver: Some(Box::pin(driver)), address })
     }
 
     /// Posts JSON.
@@ -79,10 +84,28 @@ impl Connection {
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(body))
             .map_err(|source| ClientError::Path { path: path.to_owned(), source })?;
-        self.sender.ready().await.map_err(broken)?;
-        let answer = self.sender.send_request(request).await.map_err(broken)?;
-        let status = answer.status();
-        let body = answer.into_body().collect().await.map_err(broken)?.to_bytes();
-        Ok(Answer { status, body })
+        let sender = &mut self.sender;
+        let asked = async {
+            sender.ready().await?;
+            let answer = sender.send_request(request).await?;
+            let status = answer.status();
+            let body = answer.into_body().collect().await?.to_bytes();
+            Ok::<_, hyper::Error>(Answer { status, body })
+        };
+        drive(&mut self.driver, asked).await.map_err(broken)
     }
+}
+
+/// Waits for `asked` while the connection moves. What a connection says at its end, whoever waits on it is told as well.
+async fn drive<T>(driver: &mut Option<Pin<Box<Driver>>>, asked: impl Future<Output = T>) -> T {
+    let mut asked = std::pin::pin!(asked);
+    if let Some(connection) = driver {
+        tokio::select! {
+            biased;
+            answer = &mut asked => return answer,
+            _ended = connection.as_mut() => {}
+        }
+        *driver = None;
+    }
+    asked.await
 }

@@ -26,9 +26,14 @@ pub(crate) fn on_signal() -> std::io::Result<CancellationToken> {
         }
         give_up()
     };
-    // a task of its own: it must answer while the command holds every other
-    drop(tokio::spawn(listen));
+    listen_beside_everything(listen);
     Ok(token)
+}
+
+/// The one task that nobody joins: it must answer while everything else hangs, and ends with the process.
+#[expect(clippy::disallowed_methods, reason = "this is the place that the ban points to")]
+fn listen_beside_everything(listen: impl Future<Output = ()> + Send + 'static) {
+    drop(tokio::spawn(listen));
 }
 
 #[expect(clippy::exit, reason = "the user asked twice; nothing that must be waited for may stand in the way")]

@@ -174,6 +174,7 @@ async fn two_registries_have_two_ids() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::disallowed_methods, reason = "a test's tasks end with it")]
 async fn many_may_open_a_new_registry_at_once_and_find_one_id() {
     let folder = TempDir::new().unwrap();
     let clock = Arc::new(ManualClock::at(Micros(0)));
@@ -316,6 +317,7 @@ async fn another_project_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::disallowed_methods, reason = "a test's tasks end with it")]
 async fn of_many_applies_at_once_one_wins_and_the_others_are_aborted() {
     let bench = bench().await;
     let definitions = (0..8).map(|n| project(&[(format!("v{n}").as_str(), &["x"])])).collect::<Vec<_>>();

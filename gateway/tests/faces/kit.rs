@@ -100,6 +100,7 @@ impl Sandbox {
         Self::with(Setup::default()).await
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a test's tasks end with it")]
     pub(crate) async fn with(setup: Setup) -> Self {
         let Setup { snapshot, sink, folder, change, redis, models } = setup;
         let clock = Arc::new(ManualClock::at(Micros::parse(NOON).unwrap()));

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     catalog::{self, Done, Failure},
     exit, materialize,
-    online::Reached,
+    online::with_gateway,
     until_cancelled,
 };
 use crate::{
@@ -95,17 +95,18 @@ pub(super) async fn demo(instance: &Instance, printer: &Printer, cancel: &Cancel
 /// The demo's second half: what a caller sees.
 async fn predictions(instance: &Instance, printer: &Printer, calls: u32, materialized: Report) -> Done {
     printer.note("3/4 predictions for the next departures over HTTP").await;
-    let departures = departures(instance).await?;
-    let gateway = Reached::gateway(instance, printer).await?;
-    let answers = predict(gateway.address, &departures).await;
-    printer.note(format!("4/4 {calls} calls of one departure each")).await;
-    let latency = measure(instance, gateway.address, &departures, calls).await;
-    gateway.done().await;
+    let departures = &departures(instance).await?;
+    let (answers, latency) = with_gateway(instance, printer, |address| async move {
+        let answers = predict(address, departures).await?;
+        printer.note(format!("4/4 {calls} calls of one departure each")).await;
+        Ok::<_, Failure>((answers, measure(instance, address, departures, calls).await?))
+    })
+    .await??;
     let report = DemoReport {
         as_of: instance.clock.event_now(),
         departures: departures.len(),
-        predictions: ranked(&departures, &answers?),
-        latency: latency?,
+        predictions: ranked(departures, &answers),
+        latency,
         materialized,
     };
     printer.result(&report, |report| text(report, &instance.project.flags())).await;

@@ -29,35 +29,28 @@ use crate::{
 const CATCH_UP_LIMIT: Duration = Duration::from_secs(2);
 const CATCH_UP_PAUSE: Duration = Duration::from_millis(20);
 
-/// A gateway for the length of a command.
-pub(super) struct Reached {
-    /// Where it listens.
-    pub(super) address: SocketAddr,
-    own: Option<(oneshot::Sender<()>, tokio::task::JoinHandle<()>)>,
-}
-
-impl Reached {
-    /// The gateway that this process serves, or one of its own on a free port.
-    pub(super) async fn gateway(instance: &Instance, printer: &Printer) -> Result<Self, Failure> {
-        if let Some(serving) = instance.serving.get() {
-            catch_up(instance, serving, printer).await?;
-            return Ok(Self { address: serving.address, own: None });
-        }
-        let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let bound = instance.gateway(free).await.map_err(Failure::new)?;
-        let address = bound.addr;
-        let (stop, stopped) = oneshot::channel::<()>();
-        let running = tokio::spawn(bound.run(async move { drop(stopped.await) }));
-        Ok(Self { address, own: Some((stop, running)) })
+/// Does `work` with the gateway that this process serves, or with one of its own that lives as long.
+pub(super) async fn with_gateway<T, W: Future<Output = T>>(
+    instance: &Instance,
+    printer: &Printer,
+    work: impl FnOnce(SocketAddr) -> W,
+) -> Result<T, Failure> {
+    if let Some(serving) = instance.serving.get() {
+        catch_up(instance, serving, printer).await?;
+        return Ok(work(serving.address).await);
     }
-
-    /// Ends the gateway if it was made for this command.
-    pub(super) async fn done(self) {
-        if let Some((stop, running)) = self.own {
-            drop(stop);
-            drop(running.await);
-        }
-    }
+    let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    // a gateway's futures are large: not inside everything that may need one
+    let bound = Box::pin(instance.gateway(free)).await.map_err(Failure::new)?;
+    let work = work(bound.addr);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let working = async {
+        let done = work.await;
+        drop(stop);
+        done
+    };
+    let (done, ()) = tokio::join!(working, Box::pin(bound.run(async { drop(stopped.await) })));
+    Ok(done)
 }
 
 /// Waits until the gateway serves the registry's newest version, as one that this command had started would: it follows
@@ -91,10 +84,7 @@ pub(super) async fn features_get(instance: &Instance, printer: &Printer, body: &
 
 /// Posts `body` and prints the answer.
 async fn post(instance: &Instance, printer: &Printer, path: &str, body: &Value) -> Done {
-    let gateway = Reached::gateway(instance, printer).await?;
-    let answer = ask(gateway.address, path, body).await;
-    gateway.done().await;
-    let answer = answer?;
+    let answer = with_gateway(instance, printer, |address| ask(address, path, body)).await??;
     let text = String::from_utf8_lossy(&answer.body).into_owned();
     if !answer.status.is_success() {
         return Err(Failure::new(format!("{}: {text}", answer.status)));
