@@ -343,3 +343,22 @@ fn a_long_materialization_says_how_far_it_is_without_a_terminal_alone_and_handed
     assert!(line.is_some());
     assert_eq!(server.stop(), 0);
 }
+
+#[test]
+fn config_check_refuses_what_would_fail_later_and_repeats_no_password() {
+    let sandbox = Sandbox::init();
+    let file = sandbox.project.join("tidegate.yaml");
+    let text = std::fs::read_to_string(&file).expect("init wrote the file");
+    for (more, words) in [
+        ("log: {level: loud}\n", "is no level"),
+        ("store: {url: 'redis://:s3cret@h:port'}\n", "store.url: its port is not a number"),
+        ("store: {password: 123456}\n", "store.password: must be a text, is a number"),
+        ("stor: {password: s3cret}\n", "there is no such field; did you mean \"store\"?"),
+    ] {
+        std::fs::write(&file, format!("{text}{more}")).expect("the file can be written");
+        let said = sandbox.tidegate(&["config", "check"]);
+        assert_eq!(said.code, 1, "{more}");
+        assert!(said.err.contains("tidegate.yaml:") && said.err.contains(words), "{}", said.err);
+        assert!(!said.err.contains("s3cret") && !said.err.contains("123456"), "{}", said.err);
+    }
+}

@@ -17,8 +17,6 @@ const MAX_DEPTH: usize = 64;
 pub struct Node {
     /// The line, from 1.
     pub line: usize,
-    /// The line on which a scalar's text begins: below the `|` of a block.
-    pub(super) text_line: usize,
     pub(super) kind: Kind,
 }
 
@@ -48,6 +46,23 @@ impl Node {
         }
     }
 
+    /// What an empty file is.
+    pub(super) const fn empty_mapping() -> Self {
+        Self { line: 1, kind: Kind::Mapping(Vec::new()) }
+    }
+
+    /// What it is, for messages about a secret: nothing of what is written.
+    pub(super) fn described_without_content(&self) -> &'static str {
+        match &self.kind {
+            Kind::Scalar(Value::Null, _) => "nothing",
+            Kind::Scalar(Value::Bool(_), _) => "a bool",
+            Kind::Scalar(Value::Number(_), _) => "a number",
+            Kind::Scalar(..) => "a text",
+            Kind::Sequence(_) => "a list",
+            Kind::Mapping(_) => "a mapping",
+        }
+    }
+
     /// What it is, for messages.
     pub(super) fn described(&self) -> String {
         match &self.kind {
@@ -65,9 +80,9 @@ impl Node {
         self.walk(path).0
     }
 
-    /// The line on which the text at `path` begins.
+    /// The line on which the text at `path` begins: below the `|` of a block.
     pub(super) fn text_line_of(&self, path: &str) -> usize {
-        self.walk(path).1.text_line
+        self.walk(path).1.line
     }
 
     fn walk(&self, path: &str) -> (usize, &Self) {
@@ -152,12 +167,8 @@ impl<'a> Reader<'a> {
             let message = "a tag (!!type) is not taken here; a text that looks like something else stands in quotes";
             return Err(Problem::error(self.file, line, "", message));
         }
-        let mut text_line = line;
         let kind = match event {
             Event::Scalar(text, style, _, _) => {
-                if matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) {
-                    text_line = line.saturating_add(1);
-                }
                 let value = if style == ScalarStyle::Plain { core_scalar(&text) } else { text.as_ref().into() };
                 Kind::Scalar(value, text.into_owned())
             }
@@ -169,7 +180,7 @@ impl<'a> Reader<'a> {
             }
             _ => Kind::Scalar(Value::Null, String::new()),
         };
-        Ok(Node { line, text_line, kind })
+        Ok(Node { line, kind })
     }
 
     fn sequence(&mut self, depth: usize) -> Result<Vec<Node>, Problem> {
