@@ -27,7 +27,7 @@ test: deps ## run all tests
 lint: ## formatting, clippy with warnings denied, crate edges, file sizes
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	cargo test -p tidegate-tests --test house
+	cargo test --workspace --test house
 
 bench: runtime ## run one bench: make bench BENCH=predict
 	@test -n "$(BENCH)" || { echo "which bench? make bench BENCH=<name>; names: $$(cd benches/src/bin && ls *.rs | sed 's/\.rs//' | tr '\n' ' ')"; exit 2; }

@@ -31,6 +31,7 @@ pub async fn listen() -> Result<(TcpListener, SocketAddr)> {
 /// Never returns but by an error of the listener. Dropping it leaves open connections to their tasks.
 /// # Errors
 /// The listener's.
+#[expect(clippy::disallowed_methods, reason = "a bench's tasks end with it")]
 pub async fn serve<A, F>(listener: TcpListener, answer: A) -> Result<Infallible>
 where
     A: Fn(Bytes) -> F + Send + Sync + 'static,

@@ -97,6 +97,12 @@ impl Locations {
         Some((file, node.line_of(path)))
     }
 
+    /// File and line of a line inside a text such as an SQL query, counted from 1 on the text's own first line.
+    pub fn find_in_text(&self, kind: &str, name: &str, path: &str, text_line: usize) -> Option<(&str, usize)> {
+        let (file, node) = self.0.get(&(kind.to_owned(), name.to_owned()))?;
+        Some((file, node.text_line_of(path).saturating_add(text_line.saturating_sub(1))))
+    }
+
     pub(in crate::yaml) fn insert(&mut self, kind: &str, name: &str, file: &str, node: Node) {
         self.0.insert((kind.to_owned(), name.to_owned()), (file.to_owned(), node));
     }
@@ -109,18 +115,47 @@ pub fn load(project: &str, files: &[SourceText]) -> Result<Loaded, Vec<Problem>>
     check::load(project, files)
 }
 
-/// Reads a file of one document, such as `tidegate.yaml`, as a JSON value.
-/// # Errors
-/// What is wrong with the text as YAML.
-pub fn value(file: &str, text: &str) -> Result<serde_json::Value, Vec<Problem>> {
-    let mut documents = tree::documents(file, text)?;
-    match (documents.pop(), documents.is_empty()) {
-        (None, _) => Ok(serde_json::Value::Object(serde_json::Map::new())),
-        (Some(node), true) => Ok(node.to_json()),
-        (Some(second), false) => {
-            Err(vec![Problem::error(file, second.line, "", "a second document; this file holds one")])
+/// A file of one document, such as `tidegate.yaml`, with the line of each of its parts.
+#[derive(Clone, Debug)]
+pub struct Document {
+    file: String,
+    node: Option<Node>,
+}
+
+impl Document {
+    /// Reads `text` and holds it against a JSON Schema, as definitions are held against theirs.
+    /// # Errors
+    /// What is wrong with the text as YAML, or every unknown or missing field and wrong type. Of a value whose schema says
+    /// `writeOnly`, a secret, no message holds more than its kind.
+    pub fn read(file: &str, text: &str, schema: &serde_json::Value) -> Result<Self, Vec<Problem>> {
+        let mut documents = tree::documents(file, text)?;
+        let (node, more) = (documents.pop(), documents.pop());
+        if let (Some(second), Some(_)) = (&node, more) {
+            return Err(vec![Problem::error(file, second.line, "", "a second document; this file holds one")]);
         }
+        let document = Self { file: file.to_owned(), node };
+        let mut problems = Vec::new();
+        let empty = Node::empty_mapping();
+        let mut shape = shape::Shape { file, root: schema, problems: &mut problems };
+        shape.check(document.node.as_ref().unwrap_or(&empty), schema, "");
+        if problems.is_empty() { Ok(document) } else { Err(problems) }
     }
+
+    /// Its content as JSON.
+    pub fn value(&self) -> serde_json::Value {
+        self.node.as_ref().map_or_else(|| serde_json::Value::Object(serde_json::Map::new()), Node::to_json)
+    }
+
+    /// A problem with the value at `path`, found by who knows what it means.
+    pub fn problem(&self, path: &str, message: impl Into<String>) -> Problem {
+        let line = self.node.as_ref().map_or(1, |node| node.line_of(path));
+        Problem::error(&self.file, line, path, message)
+    }
+}
+
+/// Why `name` cannot name anything, if so: the one rule for names of every kind.
+pub fn name_refusal(name: &str) -> Option<String> {
+    names::refusal(name)
 }
 
 /// The JSON Schema of a definition of any kind, for editors.

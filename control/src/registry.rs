@@ -110,7 +110,7 @@ impl Registry {
         self.storage.close().await;
     }
 
-    /// The registry's id: random, for ever, except that [`Registry::adopt`] takes a store's.
+    /// The registry's id: random, for ever. A store that is adopted takes it.
     /// # Errors
     /// When the database fails.
     pub async fn id(&self) -> Result<String, Error> {

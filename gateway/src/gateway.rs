@@ -1,6 +1,10 @@
 //! The role: settings and parts in, a bound address and `run(shutdown)` out.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use arc_swap::ArcSwapOption;
 use tidegate_catalog::{Clock, Micros};
@@ -53,6 +57,10 @@ pub struct Bound {
     app: Arc<App>,
     follower: CatalogFollower,
 }
+
+/// Tells which catalog version a gateway serves. It keeps nothing of the gateway alive.
+#[derive(Clone, Debug)]
+pub struct ServedVersion(Weak<App>);
 
 /// Why a gateway cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -126,7 +134,19 @@ impl Gateway {
     }
 }
 
+impl ServedVersion {
+    /// The version that serves now; `None` before the first, and once the gateway has gone.
+    pub fn now(&self) -> Option<u64> {
+        self.0.upgrade()?.served.load().as_ref().map(|served| served.version)
+    }
+}
+
 impl Bound {
+    /// What to ask for the version that serves, while the gateway runs.
+    pub fn served_version(&self) -> ServedVersion {
+        ServedVersion(Arc::downgrade(&self.app))
+    }
+
     /// Answers until `shutdown`, follows the feed all the while, then finishes the calls in flight.
     ///
     /// Not cancel-safe: dropping it drops the calls in flight.

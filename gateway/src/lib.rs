@@ -46,7 +46,7 @@ mod timings;
 
 pub use config::{Exposure, GatewayConfig, MAX_REQUEST_ID_BYTES, MAX_ROWS};
 pub use feed::{FeedError, Newest, Published, SnapshotFeed};
-pub use gateway::{BindError, Bound, Gateway, Parts};
+pub use gateway::{BindError, Bound, Gateway, Parts, ServedVersion};
 pub use http::route::{Handler, Permission, ROUTES, Route, Verb};
 pub use metrics::{MetricsPage, ROWS_BUCKETS, SECONDS_BUCKETS};
 #[cfg(any(test, feature = "testing"))]

@@ -28,6 +28,8 @@ pub struct ModelLoader {
 #[derive(Clone, Debug)]
 enum Source {
     Onnx(onnx::OnnxSource),
+    /// There is no ONNX Runtime, and why.
+    Missing(Arc<str>),
     #[cfg(any(test, feature = "testing"))]
     Fake(Arc<fake::FakeModels>),
 }
@@ -122,6 +124,11 @@ impl ModelLoader {
         Self { source: Source::Onnx(onnx::OnnxSource::new(runtime, root)) }
     }
 
+    /// A loader of a process without ONNX Runtime: catalogs without a model are served, others are refused with `why`.
+    pub fn without_runtime(why: &str) -> Self {
+        Self { source: Source::Missing(why.into()) }
+    }
+
     /// Opens the file of `reference`, which must have the content `hash` where the snapshot knows one. A file that
     /// `known` runs, by its hash, is not read again.
     ///
@@ -149,6 +156,9 @@ impl ModelLoader {
         }
         let (signature, found, opened) = match &self.source {
             Source::Onnx(source) => source.open(&reference.path).await?,
+            Source::Missing(why) => {
+                return Err(LoadError::Failed { path: reference.path.clone(), message: (**why).to_owned() });
+            }
             #[cfg(any(test, feature = "testing"))]
             Source::Fake(models) => models.open(&reference.path, hash)?,
         };

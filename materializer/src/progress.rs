@@ -6,6 +6,9 @@ use std::time::Duration;
 pub trait Progress: Send + Sync {
     /// `view` is at `step`.
     fn report(&self, view: &str, step: &Step);
+
+    /// Something to know about the run of `view` that is no error, said once. Passed over by who only counts.
+    fn remark(&self, _view: &str, _words: &str) {}
 }
 
 /// Where a view's run stands.

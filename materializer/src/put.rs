@@ -17,6 +17,7 @@ use crate::{
     config::RetryConfig,
     counts::{Example, RejectReason},
     metrics::RunMetrics,
+    progress::Progress,
 };
 
 /// What the pipeline needs from its run.
@@ -25,6 +26,7 @@ pub(crate) struct Pipeline<'a, S> {
     pub(crate) config: &'a Config,
     pub(crate) clock: &'a dyn Clock,
     pub(crate) metrics: &'a RunMetrics,
+    pub(crate) progress: &'a dyn Progress,
     pub(crate) cancel: &'a CancellationToken,
     pub(crate) view: &'a str,
 }
@@ -113,12 +115,20 @@ impl<S: OnlineStore> Pipeline<'_, S> {
         let elapsed = now.since(full.began);
         if !full.told && full.waited >= Duration::from_secs(1) && full.waited * 2 >= elapsed {
             full.told = true;
+            let (waited_ms, elapsed_ms) = (full.waited.as_millis() as u64, elapsed.as_millis() as u64);
+            let batches_in_flight = self.config.batches_in_flight;
             tracing::info!(
                 view = self.view,
-                waited_ms = full.waited.as_millis() as u64,
-                elapsed_ms = elapsed.as_millis() as u64,
-                batches_in_flight = self.config.batches_in_flight,
+                waited_ms,
+                elapsed_ms,
+                batches_in_flight,
                 "the store is the bottleneck of this run"
+            );
+            self.progress.remark(
+                self.view,
+                &format!(
+                    "the store is the bottleneck: {waited_ms} of {elapsed_ms} ms waited with {batches_in_flight} batches in flight"
+                ),
             );
         }
     }
@@ -224,6 +234,42 @@ mod tests {
         assert!(retries.again(attempt(4, 0), &LATE).is_none(), "the budget of four is used up");
         (0..10).for_each(|_| retries.earn());
         assert!(retries.again(attempt(5, 0), &LATE).is_some(), "ten good batches earn one");
+    }
+
+    #[derive(Default)]
+    struct Remarks(parking_lot::Mutex<Vec<String>>);
+
+    impl Progress for Remarks {
+        fn report(&self, _view: &str, _step: &crate::Step) {}
+        fn remark(&self, view: &str, words: &str) {
+            self.0.lock().push(format!("{view}: {words}"));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_pipeline_that_stands_full_says_once_that_the_store_is_the_bottleneck() {
+        let clock = tidegate_catalog::clock::ManualClock::at(tidegate_catalog::Micros(0));
+        let (remarks, config) = (Remarks::default(), Config::new(std::env::temp_dir()));
+        let folder = tempfile::tempdir().unwrap();
+        let steady = tidegate_store::testing::steady_clock();
+        let store = tidegate_store::EmbeddedStore::open(folder.path(), &Default::default(), steady).unwrap();
+        let pipeline = Pipeline {
+            store: &store,
+            config: &config,
+            clock: &clock,
+            metrics: &RunMetrics::of("v"),
+            progress: &remarks,
+            cancel: &CancellationToken::new(),
+            view: "v",
+        };
+        let mut full = FullTime { began: clock.monotonic(), waited: Duration::ZERO, told: false };
+        for _ in 0..4 {
+            let asked = clock.monotonic();
+            clock.advance(Duration::from_millis(600));
+            pipeline.note_full(&mut full, asked);
+        }
+        let words = "v: the store is the bottleneck: 1200 of 1200 ms waited with 8 batches in flight";
+        assert_eq!(*remarks.0.lock(), [words]);
     }
 
     #[test]

@@ -143,6 +143,7 @@ impl<S: OnlineStore, R: ViewSource> ViewRun<'_, S, R> {
                 config: self.parts.config,
                 clock: self.parts.clock,
                 metrics: &metrics,
+                progress: self.parts.progress,
                 cancel: self.cancel,
                 view: &self.planned.view.name,
             };

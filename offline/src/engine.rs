@@ -71,12 +71,16 @@ impl Engine {
 
     async fn frame(&self, view: &FeatureView, sources: &[PinnedSource]) -> Result<DataFrame, Error> {
         let context = self.context(sources)?;
-        let sql = match &view.query {
-            ViewQuery::Sql(sql) => sql.clone(),
-            ViewQuery::Source { .. } => plain_sql(view),
+        // how many lines of ours stand before the text that the user wrote
+        let (sql, lines_before) = match &view.query {
+            ViewQuery::Sql(sql) => (sql.clone(), 0),
+            ViewQuery::Source { .. } => (plain_sql(view), 1),
         };
         let only_queries = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-        context.sql_with_options(&sql, only_queries).await.map_err(|error| query_error(&view.name, &error))
+        context
+            .sql_with_options(&sql, only_queries)
+            .await
+            .map_err(|error| query_error(&view.name, &error, lines_before))
     }
 
     fn context(&self, sources: &[PinnedSource]) -> Result<SessionContext, Error> {
@@ -136,11 +140,16 @@ pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// The planner's words, with the position that they carry.
-fn query_error(view: &str, error: &datafusion::error::DataFusionError) -> Error {
+/// The planner's words, with the position that they carry: a line of what the user wrote, which may stand in SQL of ours.
+fn query_error(view: &str, error: &datafusion::error::DataFusionError, lines_before: u64) -> Error {
     let text = error.strip_backtrace();
-    let message = text.strip_prefix("SQL error: ").unwrap_or(&text).to_owned();
-    Error::Query { view: view.to_owned(), position: position(&message), message }
+    let mut message = text.strip_prefix("SQL error: ").unwrap_or(&text).to_owned();
+    let position = position(&message).map(|(line, column)| {
+        let written = line.saturating_sub(lines_before).max(1);
+        message = message.replacen(&format!("Line: {line},"), &format!("Line: {written},"), 1);
+        (written, column)
+    });
+    Error::Query { view: view.to_owned(), position, message }
 }
 
 /// Reads `Line: 2, Column: 10` out of a parser's message.

@@ -181,6 +181,16 @@ async fn a_bad_query_is_refused_by_view_and_name() {
     }
     let error = project.rows(sql("SELECT k, ts\n  FROM s GROUP x"), "s.parquet").await.unwrap_err();
     assert!(matches!(error, Error::Query { position: Some((2, _)), .. }), "{error:?}");
+    // the filter stands inside SQL that nobody wrote; its lines are counted from its own first
+    for (filter, line) in [("x >> > 1", 1), ("x > 1\n  AND > 2", 2)] {
+        let filter = ViewQuery::Source { source: "s".to_owned(), columns: [].into(), filter: Some(filter.to_owned()) };
+        let Err(Error::Query { position: Some((found, _)), message, .. }) = project.rows(filter, "s.parquet").await
+        else {
+            panic!("the filter does not parse");
+        };
+        assert_eq!(found, line, "{message}");
+        assert!(message.contains(&format!("Line: {line},")), "{message}");
+    }
 }
 
 #[tokio::test]

@@ -24,6 +24,16 @@ impl AnyStore {
             Self::Redis(_) => BackendKind::Redis,
         }
     }
+
+    /// Ends this process's use of the store in order; see [`EmbeddedStore::close`]. A server has nothing to close.
+    /// # Errors
+    /// [`Error::Unavailable`] when the file of an embedded store is still held.
+    pub async fn close(self) -> Result<(), Error> {
+        match self {
+            Self::Embedded(store) => store.close().await,
+            Self::Redis(_) => Ok(()),
+        }
+    }
 }
 
 /// Calls the backend that is there.

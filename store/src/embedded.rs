@@ -12,10 +12,14 @@ mod writer;
 use std::{path::Path, sync::Arc, time::Duration};
 
 use tidegate_catalog::{Clock, Deadline, EntityKey};
+use tokio::sync::watch;
 
 use crate::{Cells, Error, OnlineStore, Put, PutOutcome, ReadPlan, ScanCursor, ScanPage, StoreMarks};
 use engine::Engine;
 use writer::{Answer, Job, Writer};
+
+/// How long a close waits for reads that other clones have begun.
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
 /// What an acknowledged write survives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,6 +54,7 @@ pub struct EmbeddedStore {
     engine: Arc<Engine>,
     writer: Writer,
     clock: Arc<dyn Clock>,
+    closed: watch::Receiver<()>,
 }
 
 impl EmbeddedStore {
@@ -57,9 +62,27 @@ impl EmbeddedStore {
     /// # Errors
     /// [`Error::Unavailable`] when the file cannot be opened or is held by another process.
     pub fn open(folder: &Path, config: &EmbeddedConfig, clock: Arc<dyn Clock>) -> Result<Self, Error> {
-        let engine = Arc::new(Engine::open(&folder.join("rows.redb"), config)?);
+        let (engine, closed) = Engine::open(&folder.join("rows.redb"), config)?;
+        let engine = Arc::new(engine);
         let writer = Writer::start(Arc::clone(&engine))?;
-        Ok(Self { engine, writer, clock })
+        Ok(Self { engine, writer, clock, closed })
+    }
+
+    /// Closes the file in order and returns once it is closed: writes that wait are done, the engine's state is written and
+    /// synced, the file's lock is free. Writes through other clones are refused from now on. A file that was only dropped
+    /// is repaired at the next start, which reads it whole.
+    ///
+    /// Dropping the future leaves the closing to the last clone.
+    /// # Errors
+    /// [`Error::Unavailable`] when another clone still holds the file after 5 s.
+    pub async fn close(self) -> Result<(), Error> {
+        let Self { engine, writer, mut closed, .. } = self;
+        writer.end().await;
+        // whoever drops the engine last syncs the file, which may be here
+        drop(tokio::task::spawn_blocking(move || drop(engine)).await);
+        // it is never sent to: it ends with the engine
+        let ended = tokio::time::timeout(CLOSE_LIMIT, closed.changed()).await;
+        ended.map(drop).map_err(|_elapsed| engine::unavailable("close rows.redb", &"something still reads it"))
     }
 
     fn in_time(&self, deadline: Deadline) -> Result<(), Error> {
@@ -135,5 +158,61 @@ impl OnlineStore for EmbeddedStore {
     async fn ready(&self, deadline: Deadline) -> Result<(), Error> {
         self.writer.alive()?;
         self.marks(deadline).await.map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::testing::{TestRow, steady_clock};
+
+    /// Whether redb repairs the file when it is opened now.
+    fn is_repaired(folder: &Path) -> bool {
+        let repaired = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&repaired);
+        let mut builder = redb::Builder::new();
+        builder.set_repair_callback(move |_| seen.store(true, Ordering::Relaxed));
+        drop(builder.open(folder.join("rows.redb")).unwrap());
+        repaired.load(Ordering::Relaxed)
+    }
+
+    #[tokio::test]
+    async fn a_closed_store_needs_no_repair_and_is_free_at_once() {
+        for durability in [Durability::Process, Durability::Power] {
+            let folder = tempfile::tempdir().unwrap();
+            let config = EmbeddedConfig { durability, cache_bytes: 4 << 20, ..EmbeddedConfig::default() };
+            let row = TestRow { entity: 1, field: 1, event: 1, created: None, value: Some(1) }.put();
+            for _ in 0..20 {
+                let store = EmbeddedStore::open(folder.path(), &config, steady_clock()).unwrap();
+                store.put(std::slice::from_ref(&row), Deadline::NEVER).await.unwrap();
+                store.close().await.unwrap();
+                assert!(!is_repaired(folder.path()), "{durability:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_close_finishes_writes_that_wait_and_refuses_later_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = EmbeddedConfig { cache_bytes: 4 << 20, ..EmbeddedConfig::default() };
+        let store = EmbeddedStore::open(folder.path(), &config, steady_clock()).unwrap();
+        let row = |entity| [TestRow { entity, field: 1, event: 1, created: None, value: Some(1) }.put()];
+        let (early, late) = (store.clone(), store.clone());
+        let (put, refused, closed) = tokio::join!(
+            biased;
+            async move { early.put(&row(1), Deadline::NEVER).await },
+            async move {
+                while late.writer.alive().is_ok() {
+                    tokio::task::yield_now().await;
+                }
+                late.put(&row(2), Deadline::NEVER).await
+            },
+            store.close(),
+        );
+        assert_eq!(put.unwrap(), [PutOutcome::Written]);
+        assert!(matches!(refused, Err(Error::Unavailable { .. })), "{refused:?}");
+        closed.unwrap();
     }
 }

@@ -52,6 +52,19 @@ impl std::fmt::Debug for RedisStore {
     }
 }
 
+impl RedisConfig {
+    /// Whether a server can be reached by `url`, without reaching for it.
+    /// # Errors
+    /// What is wrong with the URL, without repeating it.
+    pub fn check(url: &str, password: Option<&str>) -> Result<(), String> {
+        match Address::parse(url, password) {
+            Ok(address) => address.connection_info().map(drop).map_err(|error| error.to_string()),
+            Err(Error::Config { reason }) => Err(reason),
+            Err(other) => Err(other.to_string()),
+        }
+    }
+}
+
 impl RedisStore {
     /// Prepares the connection; nothing is sent before the first call, so a server that is down is no error here.
     /// # Errors

@@ -76,6 +76,7 @@ async fn a_folder_that_cannot_be_written_and_a_foreign_file_are_named() {
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "a test's tasks end with it")]
 async fn a_put_behind_a_busy_writer_is_late_when_its_deadline_passes() {
     let (store, _folder) = fresh().await;
     let row = |entity| TestRow { entity, field: 1, event: 1, created: None, value: Some(1) }.put();
@@ -92,6 +93,7 @@ async fn a_put_behind_a_busy_writer_is_late_when_its_deadline_passes() {
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "a test's tasks end with it")]
 async fn a_long_read_lets_other_tasks_run() {
     let (store, _folder) = fresh().await;
     let mut plan = ReadPlan::default();

@@ -81,6 +81,7 @@ async fn a_server_that_is_down_is_an_error_in_time_and_recovers_by_itself() {
 }
 
 /// A proxy whose first connection goes silent when told, and whose later ones work.
+#[expect(clippy::disallowed_methods, reason = "a test's tasks end with it")]
 async fn proxy_whose_first_connection_goes_silent(place: String) -> (u16, tokio::sync::oneshot::Sender<()>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

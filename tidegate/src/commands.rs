@@ -101,9 +101,9 @@ pub enum StateCommand {
 /// Runs `command` and answers its exit code; everything it has to say goes to `printer`.
 pub async fn run(command: &StateCommand, instance: &Instance, printer: &Printer, cancel: &CancellationToken) -> u8 {
     let done = match command {
-        StateCommand::Plan { exit_code } => catalog::plan(instance, printer, *exit_code).await,
+        StateCommand::Plan { exit_code } => until_cancelled(cancel, catalog::plan(instance, printer, *exit_code)).await,
         StateCommand::Apply { allow_breaking, planned_at } => {
-            catalog::apply(instance, printer, *allow_breaking, *planned_at).await
+            until_cancelled(cancel, catalog::apply(instance, printer, *allow_breaking, *planned_at)).await
         }
         StateCommand::Materialize { views, start, end, rebuild } => {
             let request = materialize::request(views, *start, *end, *rebuild);
@@ -113,11 +113,15 @@ pub async fn run(command: &StateCommand, instance: &Instance, printer: &Printer,
             verify::verify(instance, printer, cancel, views, (*sample, *seed)).await
         }
         StateCommand::Predict { endpoint, body } => {
-            online::post(instance, printer, &format!("/v1/predict/{endpoint}"), body).await
+            until_cancelled(cancel, online::predict(instance, printer, endpoint, body)).await
         }
-        StateCommand::FeaturesGet { body } => online::post(instance, printer, "/get-online-features", body).await,
-        StateCommand::Runs { view, limit } => report::runs(instance, printer, view.as_deref(), *limit).await,
-        StateCommand::StoreAdopt => online::adopt(instance, printer).await,
+        StateCommand::FeaturesGet { body } => {
+            until_cancelled(cancel, online::features_get(instance, printer, body)).await
+        }
+        StateCommand::Runs { view, limit } => {
+            until_cancelled(cancel, report::runs(instance, printer, view.as_deref(), *limit)).await
+        }
+        StateCommand::StoreAdopt => until_cancelled(cancel, online::adopt(instance, printer)).await,
         StateCommand::Demo { calls } => demo::demo(instance, printer, cancel, *calls).await,
     };
     match done {
@@ -126,5 +130,28 @@ pub async fn run(command: &StateCommand, instance: &Instance, printer: &Printer,
             printer.note(format!("error: {error:#}")).await;
             if cancel.is_cancelled() { exit::INTERRUPTED } else { exit::FAILED }
         }
+    }
+}
+
+/// Does `work` until the token is cancelled, then drops it: for what changes the state in whole transactions, or is completed
+/// by the same command made again.
+async fn until_cancelled<T>(
+    cancel: &CancellationToken,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    cancel.run_until_cancelled(work).await.unwrap_or_else(|| Err(Failure::new("interrupted")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn work_that_hangs_ends_with_its_token() {
+        let cancel = CancellationToken::new();
+        let work = until_cancelled(&cancel, std::future::pending::<catalog::Done>());
+        let (done, ()) = tokio::join!(work, async { cancel.cancel() });
+        assert_eq!(done.unwrap_err().to_string(), "interrupted");
+        assert_eq!(until_cancelled(&CancellationToken::new(), async { Ok(exit::DONE) }).await.unwrap(), exit::DONE);
     }
 }

@@ -5,11 +5,12 @@
 
 mod layers;
 mod raw;
+mod secret;
 mod validate;
 
 pub use layers::{Layer, Layers, LayersError};
 pub use raw::{RawConfig, schema};
+pub use secret::{Secret, StoreUrl};
 pub use validate::{
-    Config, ConfigError, GatewaySection, LogFormat, LogSection, MaterializerSection, OfflineSection, Secret,
-    StoreSection,
+    Config, ConfigError, GatewaySection, LogFormat, LogSection, MaterializerSection, OfflineSection, StoreSection,
 };

@@ -1,19 +1,27 @@
 //! A plain HTTP/1.1 client for our own faces: one connection, one request at a time.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, pin::Pin};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::{Request, StatusCode, client::conn::http1::SendRequest, header};
+use hyper::{
+    Request, StatusCode,
+    client::conn::http1::{self, SendRequest},
+    header,
+};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-/// One kept-alive connection.
+/// One kept-alive connection. Its bytes move while a request waits for its answer: there is no task beside it.
 #[derive(Debug)]
 pub(crate) struct Connection {
     sender: SendRequest<Full<Bytes>>,
+    /// Reads and writes; `None` once the connection has ended.
+    driver: Option<Pin<Box<Driver>>>,
     address: SocketAddr,
 }
+
+type Driver = http1::Connection<TokioIo<TcpStream>, Full<Bytes>>;
 
 /// An answer.
 #[derive(Debug)]
@@ -35,6 +43,14 @@ pub(crate) enum ClientError {
         /// Why.
         source: std::io::Error,
     },
+    /// The path cannot stand in a request.
+    #[error("{path:?} cannot be asked for: {source}")]
+    Path {
+        /// The path.
+        path: String,
+        /// Why.
+        source: hyper::http::Error,
+    },
     /// The connection broke.
     #[error("http://{address} gave no answer: {source}")]
     Broken {
@@ -52,17 +68,14 @@ impl Connection {
     pub(crate) async fn open(address: SocketAddr) -> Result<Self, ClientError> {
         let stream = TcpStream::connect(address).await.map_err(|source| ClientError::Connect { address, source })?;
         stream.set_nodelay(true).map_err(|source| ClientError::Connect { address, source })?;
-        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|source| ClientError::Broken { address, source })?;
-        // it ends with its sender; what it says then, the sender has said already
-        drop(tokio::spawn(connection));
-        Ok(Self { sender, address })
+        let (sender, driver) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|source| ClientError::Broken { address, source })?;
+        Ok(Self { sender, driver: Some(Box::pin(driver)), address })
     }
 
     /// Posts JSON.
     /// # Errors
-    /// [`ClientError::Broken`]; a refusal is an answer.
+    /// [`ClientError::Broken`] and [`ClientError::Path`]; a refusal is an answer.
     pub(crate) async fn post(&mut self, path: &str, body: Bytes) -> Result<Answer, ClientError> {
         let address = self.address;
         let broken = |source| ClientError::Broken { address, source };
@@ -70,11 +83,29 @@ impl Connection {
             .header(header::HOST, address.to_string())
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(body))
-            .expect("paths are made of names, which need no escaping");
-        self.sender.ready().await.map_err(broken)?;
-        let answer = self.sender.send_request(request).await.map_err(broken)?;
-        let status = answer.status();
-        let body = answer.into_body().collect().await.map_err(broken)?.to_bytes();
-        Ok(Answer { status, body })
+            .map_err(|source| ClientError::Path { path: path.to_owned(), source })?;
+        let sender = &mut self.sender;
+        let asked = async {
+            sender.ready().await?;
+            let answer = sender.send_request(request).await?;
+            let status = answer.status();
+            let body = answer.into_body().collect().await?.to_bytes();
+            Ok::<_, hyper::Error>(Answer { status, body })
+        };
+        drive(&mut self.driver, asked).await.map_err(broken)
     }
+}
+
+/// Waits for `asked` while the connection moves. What a connection says at its end, whoever waits on it is told as well.
+async fn drive<T>(driver: &mut Option<Pin<Box<Driver>>>, asked: impl Future<Output = T>) -> T {
+    let mut asked = std::pin::pin!(asked);
+    if let Some(connection) = driver {
+        tokio::select! {
+            biased;
+            answer = &mut asked => return answer,
+            _ended = connection.as_mut() => {}
+        }
+        *driver = None;
+    }
+    asked.await
 }

@@ -9,7 +9,7 @@ use std::{
 use tidegate_control::Registry;
 use tidegate_gateway::{
     Bound, DroppingSink, Exposure, FeedError, Gateway, GatewayConfig, MetricsPage, ModelLoader, Newest, Parts,
-    Published, SnapshotFeed,
+    Published, ServedVersion, SnapshotFeed,
 };
 use tidegate_inference::Runtime;
 use tidegate_offline::{Engine, EngineConfig};
@@ -39,9 +39,18 @@ pub struct Instance {
     pub runtime: Result<Runtime, String>,
     /// The metrics of this process.
     pub metrics: MetricsPage,
-    /// Where this process serves, once it does.
-    pub serving: OnceLock<SocketAddr>,
+    /// The gateway of this process, once it serves.
+    pub serving: OnceLock<Serving>,
     state: PathBuf,
+}
+
+/// A gateway that callers reach.
+#[derive(Debug)]
+pub struct Serving {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Which catalog it serves.
+    pub version: ServedVersion,
 }
 
 /// Why an instance cannot be opened.
@@ -85,7 +94,7 @@ impl Instance {
 
     /// A gateway over this instance, listening at `listen`.
     /// # Errors
-    /// In words: no ONNX Runtime, or the address cannot be taken.
+    /// In words: no ONNX Runtime although an endpoint needs it, or the address cannot be taken.
     pub async fn gateway(&self, listen: SocketAddr) -> Result<Bound, String> {
         let section = &self.project.config.gateway;
         let mut config = GatewayConfig::new(listen, self.state.join("last-good-snapshot.json"));
@@ -93,12 +102,21 @@ impl Instance {
         config.max_in_flight = section.max_concurrent_requests;
         config.drain_timeout = section.shutdown_grace;
         config.max_clock_skew = section.max_clock_skew;
-        let runtime = self.runtime.clone()?;
+        let models = match &self.runtime {
+            Ok(runtime) => ModelLoader::onnx(runtime.clone(), self.project.config.root.clone()),
+            Err(why) => {
+                let newest = self.registry.newest().await.map_err(|error| error.to_string())?;
+                if newest.is_some_and(|snapshot| !snapshot.definitions.endpoints.is_empty()) {
+                    return Err(why.clone());
+                }
+                ModelLoader::without_runtime(why)
+            }
+        };
         let seed = u64::from(std::process::id()) << 32 ^ self.started().cast_unsigned();
         let parts = Parts {
             clock: Arc::clone(&self.clock) as _,
             store: Arc::new(self.store.clone()),
-            models: ModelLoader::onnx(runtime, self.project.config.root.clone()),
+            models,
             feed: Arc::new(RegistryFeed(Arc::clone(&self.registry))),
             sink: Arc::new(DroppingSink),
             metrics: self.metrics.clone(),
@@ -106,6 +124,18 @@ impl Instance {
             as_of: self.clock.as_of(),
         };
         Gateway::bind(config, parts).await.map_err(|error| error.to_string())
+    }
+
+    /// Closes the registry and the store in order. Until it returns the state folder's lock must be held: the next owner opens
+    /// the same files.
+    pub async fn close(self: Arc<Self>) {
+        let Some(Self { store, registry, .. }) = Arc::into_inner(self) else {
+            return tracing::warn!("something still uses the state; its files are closed by the end of the process");
+        };
+        registry.close().await;
+        if let Err(error) = store.close().await {
+            tracing::warn!(%error, "the store was not closed in order; the next start repairs it");
+        }
     }
 
     fn started(&self) -> i64 {
@@ -128,7 +158,7 @@ fn open_store(
 ) -> Result<AnyStore, tidegate_store::Error> {
     let clock = Arc::clone(clock) as Arc<dyn tidegate_catalog::Clock>;
     Ok(match &config.store {
-        StoreSection::Embedded { power, namespace, .. } => {
+        StoreSection::Embedded { power, namespace } => {
             let durability = if *power { Durability::Power } else { Durability::Process };
             let settings = EmbeddedConfig { durability, namespace: namespace.clone(), ..EmbeddedConfig::default() };
             AnyStore::Embedded(EmbeddedStore::open(folder.path(), &settings, clock)?)

@@ -18,6 +18,7 @@ mod http_client;
 pub mod instance;
 mod onnxruntime;
 pub mod output;
+mod owner;
 pub mod project;
 pub mod run;
 mod shutdown;

@@ -19,7 +19,12 @@ fn main() -> ExitCode {
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     match runtime {
-        Ok(runtime) => ExitCode::from(runtime.block_on(run(cli, environment))),
+        Ok(runtime) => {
+            let code = runtime.block_on(run(cli, environment));
+            // what still runs on a blocking thread was given up: the process does not wait for it
+            runtime.shutdown_background();
+            ExitCode::from(code)
+        }
         Err(error) => {
             tidegate::output::fatal(&error);
             ExitCode::FAILURE

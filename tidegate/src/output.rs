@@ -22,12 +22,16 @@ pub enum Format {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Frame {
+    /// The owner has taken the command: the first frame. Before it nothing was begun.
+    Taken,
     /// For standard output.
     Out(String),
     /// For standard error.
     Err(String),
     /// For the last line of a terminal, replacing what stood there.
     Progress(String),
+    /// The same every few seconds, for standard error where that is no terminal.
+    Tick(String),
     /// The command's exit code; the last frame.
     Exit(u8),
 }
@@ -102,6 +106,34 @@ impl Printer {
         }
     }
 
+    /// Says how far a command is to whoever has no terminal: a line every few seconds.
+    pub fn tick(&self, text: String) {
+        match &self.sink {
+            Sink::Process { live } => {
+                if !live {
+                    show(&Frame::Tick(text));
+                }
+            }
+            Sink::Frames(frames) => drop(frames.try_send(Frame::Tick(text))),
+            Sink::Nowhere => {}
+            #[cfg(test)]
+            Sink::Memory(said) => said.lock().unwrap().push_str(&format!("{:?}\n", Frame::Tick(text))),
+        }
+    }
+
+    /// A remark in the midst of progress: it takes the place of the line that is rewritten.
+    pub fn remark(&self, text: String) {
+        self.progress(String::new());
+        match &self.sink {
+            Sink::Process { .. } => show(&Frame::Err(text)),
+            // as for progress: a receiver that is behind holds nothing back
+            Sink::Frames(frames) => drop(frames.try_send(Frame::Err(text))),
+            Sink::Nowhere => {}
+            #[cfg(test)]
+            Sink::Memory(said) => said.lock().unwrap().push_str(&format!("{:?}\n", Frame::Err(text))),
+        }
+    }
+
     async fn send(&self, frame: Frame) {
         match &self.sink {
             Sink::Process { .. } => show(&frame),
@@ -120,7 +152,8 @@ pub fn show(frame: &Frame) {
         Frame::Out(text) => anstream::println!("{text}"),
         Frame::Err(text) => anstream::eprintln!("{text}"),
         Frame::Progress(text) if std::io::stderr().is_terminal() => anstream::eprint!("\r\x1b[2K{text}"),
-        Frame::Progress(_) | Frame::Exit(_) => {}
+        Frame::Tick(text) if !std::io::stderr().is_terminal() => anstream::eprintln!("{text}"),
+        Frame::Taken | Frame::Progress(_) | Frame::Tick(_) | Frame::Exit(_) => {}
     }
 }
 

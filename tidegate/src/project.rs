@@ -1,20 +1,24 @@
 //! A project's folder: its configuration from `tidegate.yaml`, its definitions from every other YAML file.
 
+mod identity;
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use serde_json::Value;
-use tidegate_catalog::yaml::{self, Loaded, Problem, SourceText};
+use tidegate_catalog::yaml::{self, Document, Loaded, Problem, SourceText};
 
 use crate::{
     cli::Global,
-    config::{Config, ConfigError, Layers, LayersError},
+    config::{self, Config, ConfigError, Layer, Layers, LayersError},
 };
 
+pub use identity::Identity;
+
 /// The root file's name.
-const ROOT_FILE: &str = "tidegate.yaml";
+pub(crate) const ROOT_FILE: &str = "tidegate.yaml";
 
 /// An opened project.
 #[derive(Clone, Debug)]
@@ -23,6 +27,8 @@ pub struct Project {
     pub config: Arc<Config>,
     /// Where each value of it came from.
     pub layers: Layers,
+    /// The `--state` that it was opened with.
+    state: Option<PathBuf>,
 }
 
 /// Why a project cannot be opened.
@@ -44,15 +50,48 @@ pub enum ProjectError {
         /// What the system says.
         source: std::io::Error,
     },
-    /// `tidegate.yaml` or a definition is wrong.
+    /// A file that is no text, or a definition, is wrong.
     #[error("{}", lines(.0))]
     Problems(Vec<Problem>),
-    /// A variable or a field that the configuration does not know.
+    /// The configuration is.
     #[error("{}", lines(.0))]
-    Layers(Vec<LayersError>),
-    /// Values that cannot be.
-    #[error("{}", lines(.0))]
-    Config(Vec<ConfigError>),
+    Config(Vec<ConfigProblem>),
+}
+
+/// Something wrong in the configuration, by where it was said.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigProblem {
+    /// In `tidegate.yaml`.
+    #[error("{0}")]
+    File(Problem),
+    /// In a variable.
+    #[error("{0}")]
+    Variable(LayersError),
+    /// In a value that a variable gave.
+    #[error("environment variable {name}: {error}")]
+    VariableValue {
+        /// The variable.
+        name: String,
+        /// What is wrong.
+        error: ConfigError,
+    },
+    /// In a value that a flag gave.
+    #[error("{0}")]
+    Value(ConfigError),
+}
+
+/// Checks the merged values; each problem is told where its value was written.
+fn checked(layers: &Layers, document: &Document, root: &Path) -> Result<Config, Vec<ConfigProblem>> {
+    let raw = layers.raw().map_err(|error| vec![ConfigProblem::Variable(error)])?;
+    let placed = |error: ConfigError| match layers.layer(error.path) {
+        Some(Layer::File) => ConfigProblem::File(document.problem(error.path, error.problem)),
+        Some(Layer::Env) => {
+            let name = format!("TIDEGATE__{}", error.path.replace('.', "__").to_uppercase());
+            ConfigProblem::VariableValue { name, error }
+        }
+        _ => ConfigProblem::Value(error),
+    };
+    raw.validate(root).map_err(|errors| errors.into_iter().map(placed).collect())
 }
 
 fn lines<T: ToString>(all: &[T]) -> String {
@@ -77,18 +116,41 @@ impl Project {
             Unreadable::Io(source) => ProjectError::File { path: file.clone(), source },
             Unreadable::NotUtf8 => ProjectError::Problems(vec![Problem::not_utf8(ROOT_FILE)]),
         })?;
-        let value = yaml::value(ROOT_FILE, &text).map_err(ProjectError::Problems)?;
-        let mut layers = Layers::new(value);
-        layers.add_env(environment).map_err(ProjectError::Layers)?;
+        let read = Document::read(ROOT_FILE, &text, &config::schema());
+        let mut layers = Layers::new(read.as_ref().map_or_else(|_| Value::Null, Document::value));
+        // all problems of all layers at once
+        let variables = layers.add_env(environment).err().unwrap_or_default();
+        let problems = variables.into_iter().map(ConfigProblem::Variable).collect::<Vec<_>>();
         for (key, value) in flags {
             layers.add_flag(key, value.clone());
         }
-        let raw = layers.raw().map_err(|error| ProjectError::Layers(vec![error]))?;
-        let mut config = raw.validate(root).map_err(ProjectError::Config)?;
+        let checked = match read {
+            Err(found) => Err(found.into_iter().map(ConfigProblem::File).chain(problems).collect()),
+            Ok(document) => match checked(&layers, &document, root) {
+                Ok(config) if problems.is_empty() => Ok(config),
+                Ok(_) => Err(problems),
+                Err(found) => Err(found.into_iter().chain(problems).collect()),
+            },
+        };
+        let mut config = checked.map_err(ProjectError::Config)?;
         if let Some(state) = &global.state {
             config.state.clone_from(state);
         }
-        Ok(Self { config: Arc::new(config), layers })
+        Ok(Self { config: Arc::new(config), layers, state: global.state.clone() })
+    }
+
+    /// The flags that reach this project and its state again.
+    pub fn flags(&self) -> String {
+        let root = self.config.root.display();
+        match &self.state {
+            Some(state) => format!("-C {root} --state {}", state.display()),
+            None => format!("-C {root}"),
+        }
+    }
+
+    /// What this project is to another process.
+    pub fn identity(&self) -> Identity {
+        Identity::of(&self.config.root, &self.layers)
     }
 
     /// Reads every definition.
@@ -187,6 +249,40 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         std::fs::write(root.path().join("tidegate.yaml"), "project: p\ngateway: {listen: somewhere}\n").unwrap();
         let words = open(root.path()).unwrap_err().to_string();
-        assert_eq!(words, "gateway.listen: \"somewhere\" is not an address; write it like 127.0.0.1:6566");
+        assert_eq!(
+            words,
+            "tidegate.yaml:2: gateway.listen: \"somewhere\" is not an address; write it like 127.0.0.1:6566"
+        );
+    }
+
+    #[test]
+    fn everything_wrong_in_the_configuration_is_said_at_once_with_its_place() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("tidegate.yaml");
+        let global = Global { project: root.path().to_owned(), state: None, as_of: None, output: Format::Table };
+        let words = |variables: &[(&str, &str)]| {
+            let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            let error = Project::open(&global, &[], variables).unwrap_err().to_string();
+            error.lines().map(str::to_owned).collect::<Vec<_>>()
+        };
+        std::fs::write(&file, "project: p\nstore:\n  password: 123456\ngatway: {}\nlog: {level: 5}\n").unwrap();
+        assert_eq!(
+            words(&[("TIDEGATE__STORE__TIMEOUT_M", "5")]),
+            [
+                "tidegate.yaml:3: store.password: must be a text, is a number; put it in quotes if it is meant as text",
+                "tidegate.yaml:4: gatway: there is no such field; did you mean \"gateway\"?",
+                "tidegate.yaml:5: log.level: must be a text, is the number 5; put it in quotes if it is meant as text",
+                "environment variable TIDEGATE__STORE__TIMEOUT_M: there is no configuration key \"store.timeout_m\"; `tidegate config schema` lists them",
+            ]
+        );
+        std::fs::write(&file, "project: p\nstore:\n  timeout_ms: 0\nmaterializer:\n  batch_rows: 0\n").unwrap();
+        assert_eq!(
+            words(&[("TIDEGATE__LOG__LEVEL", "loud")]),
+            [
+                "tidegate.yaml:3: store.timeout_ms: is 0; it must be at least 1",
+                "tidegate.yaml:5: materializer.batch_rows: is 0; it must be at least 1",
+                "environment variable TIDEGATE__LOG__LEVEL: log.level: \"loud\" is no level (off, error, warn, info, debug, trace); write it like info or info,tidegate_store=debug",
+            ]
+        );
     }
 }

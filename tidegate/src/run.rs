@@ -1,35 +1,22 @@
-//! From what was typed to what is done: opens what a command needs, becomes the owner of the state or hands over to it.
+//! From what was typed to what is done: what a command needs is opened, and what touches the state goes to its owner.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tidegate_catalog::Micros;
-use tokio::{sync::mpsc, task::JoinSet};
-use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cli::{Cli, Command, ConfigCommand, Features, Global, StoreCommand},
-    clock::SystemClock,
+    cli::{Cli, Command, ConfigCommand, Features, StoreCommand},
     commands::{self, StateCommand, exit},
-    instance::Instance,
     onnxruntime,
-    output::{self, Frame, Printer},
-    project::Project,
-    shutdown,
-    state::{
-        OwnerListener, OwnerStream, Ownership, StateFolder,
-        handover::{self, Handover},
-    },
+    output::{self, Printer},
+    owner::Owner,
+    project::{Project, ROOT_FILE},
     telemetry,
 };
 
-/// How long a command waits for an owner that has the lock and does not listen yet.
-const OWNER_TRIES: u32 = 100;
-const OWNER_PAUSE: Duration = Duration::from_millis(50);
 /// The demo's "now".
 const DEMO_AS_OF: &str = "2013-11-15T12:00:00Z";
-/// Frames that may wait for a slow terminal.
-const FRAMES: usize = 256;
 
 /// What the process was started with, read once.
 #[derive(Debug, Default)]
@@ -54,7 +41,7 @@ pub async fn run(cli: Cli, environment: Environment) -> u8 {
 }
 
 /// Any error, in words.
-type Fatal = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Fatal = Box<dyn std::error::Error + Send + Sync>;
 
 async fn dispatch(cli: Cli, environment: Environment, printer: &Printer) -> Result<u8, Fatal> {
     let Cli { mut global, command } = cli;
@@ -91,7 +78,7 @@ async fn dispatch(cli: Cli, environment: Environment, printer: &Printer) -> Resu
             owner.serve(printer).await
         }
         Command::Demo(demo) => {
-            global.project = demo.example.unwrap_or_else(|| PathBuf::from("examples/flights"));
+            global.project = example(demo.example, &global.project)?;
             global.as_of = global.as_of.or(Micros::parse(DEMO_AS_OF).ok());
             let owner = Owner::prepare(&global, &[], environment, "warn")?;
             owner.command(StateCommand::Demo { calls: demo.calls }, printer).await
@@ -101,6 +88,17 @@ async fn dispatch(cli: Cli, environment: Environment, printer: &Printer) -> Resu
             owner.command(state_command(other)?, printer).await
         }
     }
+}
+
+/// Where the flights example is: `--example`, else the project that `-C` names, else its place in the repository.
+fn example(flag: Option<PathBuf>, project: &Path) -> Result<PathBuf, Fatal> {
+    let named = flag.or_else(|| (project != Path::new(".")).then(|| project.to_owned()));
+    let folder = named.unwrap_or_else(|| PathBuf::from("examples/flights"));
+    if folder.join(ROOT_FILE).is_file() {
+        return Ok(folder);
+    }
+    let shown = folder.display();
+    Err(format!("the flights example is not in {shown}; run the demo in Tidegate's repository, or name the folder with --example").into())
 }
 
 /// The command as it travels to the owner.
@@ -138,161 +136,4 @@ fn state_command(command: Command) -> Result<StateCommand, Fatal> {
         Command::Store(StoreCommand::Adopt) => StateCommand::StoreAdopt,
         _ => return Err("this command does not touch the state".into()),
     })
-}
-
-/// A project with its state folder, before it is known who owns it.
-struct Owner {
-    project: Project,
-    folder: StateFolder,
-    as_of: Option<Micros>,
-    ort: Option<PathBuf>,
-}
-
-impl Owner {
-    fn prepare(
-        global: &Global,
-        flags: &[(&str, Value)],
-        environment: Environment,
-        log_level: &str,
-    ) -> Result<Self, Fatal> {
-        let project = Project::open(global, flags, environment.variables)?;
-        telemetry::start_logs(&project.config.log, log_level)?;
-        let folder = StateFolder::open(&project.config.state)?;
-        Ok(Self { project, folder, as_of: global.as_of, ort: environment.ort })
-    }
-
-    async fn instance(self) -> Result<(Arc<Instance>, OwnerListener), Fatal> {
-        let clock = Arc::new(SystemClock::new(self.as_of));
-        let listener = OwnerListener::bind(&self.folder)?;
-        let metrics = telemetry::start_metrics()?;
-        let instance = Instance::open(self.project, &self.folder, clock, metrics, self.ort).await?;
-        Ok((Arc::new(instance), listener))
-    }
-
-    async fn serve(self, printer: &Printer) -> Result<u8, Fatal> {
-        let path = self.folder.path().display().to_string();
-        let Ownership::Ours(_lock) = self.folder.claim()? else {
-            return Err(format!(
-                "state folder {path} is owned by a live process; stop it, or choose another with --state"
-            )
-            .into());
-        };
-        let cancel = shutdown::on_signal()?;
-        let (instance, listener) = self.instance().await?;
-        let served = commands::serve(&instance, printer, &cancel);
-        let (code, ()) = tokio::join!(
-            async {
-                let code = served.await;
-                cancel.cancel();
-                code
-            },
-            accept(&instance, &listener, &cancel),
-        );
-        code.map_err(|failure| failure.to_string().into())
-    }
-
-    async fn command(self, command: StateCommand, printer: &Printer) -> Result<u8, Fatal> {
-        for _ in 0..OWNER_TRIES {
-            if let Ownership::Ours(_lock) = self.folder.claim()? {
-                let cancel = shutdown::on_signal()?;
-                let (instance, listener) = self.instance().await?;
-                // others may hand their work over while this one's goes on
-                let over = CancellationToken::new();
-                let (code, ()) = tokio::join!(
-                    async {
-                        let code = commands::run(&command, &instance, printer, &cancel).await;
-                        over.cancel();
-                        code
-                    },
-                    accept(&instance, &listener, &over),
-                );
-                return Ok(code);
-            }
-            match self.folder.connect().await {
-                Ok(stream) => return self.hand_over(stream, command, printer).await,
-                // it has the lock and does not listen yet, or has just gone
-                Err(_) => tokio::time::sleep(OWNER_PAUSE).await,
-            }
-        }
-        let path = self.folder.path().display();
-        Err(format!("state folder {path} is owned by a live process that does not answer; look at its log").into())
-    }
-
-    async fn hand_over(self, stream: OwnerStream, command: StateCommand, printer: &Printer) -> Result<u8, Fatal> {
-        let cancel = shutdown::on_signal()?;
-        let handover = Handover { command, format: printer.format(), as_of: self.as_of };
-        tokio::select! {
-            code = handover::hand_over(stream, &handover, output::show) => Ok(code?),
-            // closing the connection tells the owner to stop the command
-            () = cancel.cancelled() => Ok(exit::INTERRUPTED),
-        }
-    }
-}
-
-/// Takes commands from other processes until `over`, then lets those that run finish.
-async fn accept(instance: &Arc<Instance>, listener: &OwnerListener, over: &CancellationToken) {
-    let mut running = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            () = over.cancelled() => break,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok(stream) => drop(running.spawn(answer(Arc::clone(instance), stream))),
-            Err(error) => {
-                tracing::warn!(%error, "a command could not be taken");
-                tokio::time::sleep(OWNER_PAUSE).await;
-            }
-        }
-        while running.try_join_next().is_some() {}
-    }
-    drop(running.join_all().await);
-}
-
-/// Runs one command of another process.
-async fn answer(instance: Arc<Instance>, stream: OwnerStream) {
-    let taken = match handover::take::<StateCommand>(stream).await {
-        Ok(taken) => taken,
-        Err(error) => return tracing::warn!(%error, "a command of another process could not be read"),
-    };
-    let handover::Taken { handover, mut sender, replies } = taken;
-    let (frames, receive) = mpsc::channel(FRAMES);
-    let printer = Printer::frames(handover.format, frames.clone());
-    let cancel = CancellationToken::new();
-    let work = async {
-        let ours = instance.clock.as_of();
-        let code = match handover.as_of {
-            Some(theirs) if Some(theirs) != ours => {
-                printer.note(refusal(theirs, ours)).await;
-                exit::FAILED
-            }
-            _ => {
-                if let Some(as_of) = ours {
-                    printer.note(format!("under the owner's clock, which started at {as_of} (--as-of)")).await;
-                }
-                commands::run(&handover.command, &instance, &printer, &cancel).await
-            }
-        };
-        drop(frames.send(Frame::Exit(code)).await);
-        drop(frames);
-        drop(printer);
-    };
-    let watched = async {
-        tokio::pin!(work);
-        tokio::select! {
-            () = &mut work => {}
-            () = sender.gone() => {
-                cancel.cancel();
-                work.await;
-            }
-        }
-    };
-    tokio::join!(watched, handover::reply(receive, replies));
-}
-
-fn refusal(theirs: Micros, ours: Option<Micros>) -> String {
-    let ours = ours.map_or_else(|| "the time of the machine".to_owned(), |ours| format!("--as-of {ours}"));
-    format!(
-        "error: this command has --as-of {theirs}, the process that owns the state folder has {ours}; leave --as-of out or stop that process"
-    )
 }

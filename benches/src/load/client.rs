@@ -36,6 +36,7 @@ impl Client {
     /// Connects to `addr`.
     /// # Errors
     /// When nobody listens there.
+    #[expect(clippy::disallowed_methods, reason = "a bench's tasks end with it")]
     pub async fn connect(addr: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(addr).await.with_context(|| format!("cannot connect to {addr}"))?;
         stream.set_nodelay(true)?;

@@ -39,6 +39,7 @@ struct Shared {
 /// Loads `addr` over `connections` connections for `length`, after a fifth of it that is left out.
 /// # Errors
 /// The first answer that is not 200: a server that refuses is not measured.
+#[expect(clippy::disallowed_methods, reason = "a bench's tasks end with it")]
 pub async fn closed_loop(
     addr: SocketAddr,
     requests: &Requests,

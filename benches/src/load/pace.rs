@@ -30,6 +30,7 @@ mod tests {
     use crate::echo;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[expect(clippy::disallowed_methods, reason = "a bench's tasks end with it")]
     async fn the_generator_keeps_a_modest_rate_on_a_null_server() {
         let (listener, addr) = echo::listen().await.unwrap();
         tokio::spawn(echo::echo(listener, Bytes::from_static(b"{}")));

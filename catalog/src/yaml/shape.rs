@@ -77,7 +77,9 @@ impl Shape<'_> {
         }
         let types = type_names(&schema);
         if !types.is_empty() && !types.iter().any(|name| is_type(node, name)) {
-            let mut message = format!("must be {}, is {}", expected(&types), node.described());
+            let secret = schema.get("writeOnly") == Some(&Value::Bool(true));
+            let is = if secret { node.described_without_content().to_owned() } else { node.described() };
+            let mut message = format!("must be {}, is {is}", expected(&types));
             if types.iter().any(|name| name == "string") && matches!(node.kind, Kind::Scalar(..)) {
                 message.push_str("; put it in quotes if it is meant as text");
             }

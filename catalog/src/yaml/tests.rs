@@ -271,10 +271,12 @@ fn text_that_is_no_yaml_is_named_and_nothing_panics() {
 
 #[test]
 fn no_and_on_are_text_and_a_value_file_is_json() {
-    let value = value("tidegate.yaml", "project: no\nn: 0123\nx: .nan\nlist: [on, 1.5, 0x10, -3]\n").unwrap();
-    assert_eq!(value, serde_json::json!({"project": "no", "n": 123, "x": ".nan", "list": ["on", 1.5, 16, -3]}));
-    assert!(super::value("t", "a: 1\n---\nb: 2\n").unwrap_err()[0].to_string().contains("a second document"));
-    assert_eq!(super::value("t", "").unwrap(), serde_json::json!({}));
+    let any = serde_json::json!({});
+    let value = |text: &str| Document::read("t", text, &any).map(|document| document.value());
+    let mixed = value("project: no\nn: 0123\nx: .nan\nlist: [on, 1.5, 0x10, -3]\n").unwrap();
+    assert_eq!(mixed, serde_json::json!({"project": "no", "n": 123, "x": ".nan", "list": ["on", 1.5, 16, -3]}));
+    assert!(value("a: 1\n---\nb: 2\n").unwrap_err()[0].to_string().contains("a second document"));
+    assert_eq!(value("").unwrap(), serde_json::json!({}));
 }
 
 #[test]
@@ -284,4 +286,37 @@ fn the_schema_knows_every_kind() {
     let expected = ["DataSource", "Endpoint", "Entity", "FeatureService", "FeatureView"];
     assert_eq!(kinds.collect::<Vec<_>>(), expected);
     assert!(schema["$defs"]["Feature"]["properties"]["default"]["description"].is_string());
+}
+
+#[test]
+fn a_single_document_is_held_against_its_schema_and_a_secret_is_never_repeated() {
+    let schema = serde_json::json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["name"],
+        "properties": {
+            "name": {"type": "string"},
+            "store": {"type": "object", "additionalProperties": false, "properties": {
+                "password": {"type": ["string", "null"], "writeOnly": true},
+                "timeout_ms": {"type": "integer", "format": "uint64", "minimum": 0},
+            }},
+        },
+    });
+    let words = |text: &str| {
+        let problems = Document::read("t.yaml", text, &schema).unwrap_err();
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(words(""), ["t.yaml:1: the field \"name\" is missing"]);
+    assert_eq!(
+        words("name: n\nstore:\n  password: 123456\n  timeout_m: 5\n"),
+        [
+            "t.yaml:3: store.password: must be a text, is a number; put it in quotes if it is meant as text",
+            "t.yaml:4: store.timeout_m: there is no such field; did you mean \"timeout_ms\"?",
+        ]
+    );
+    assert!(words("name: n\nstore: {password: [s3cret]}\n")[0].ends_with("must be a text, is a list"));
+    assert_eq!(words("name: n\n---\nname: m\n"), ["t.yaml:3: a second document; this file holds one"]);
+    let document = Document::read("t.yaml", "name: n\nstore:\n  timeout_ms: 0\n", &schema).unwrap();
+    assert_eq!(document.problem("store.timeout_ms", "is 0").to_string(), "t.yaml:3: store.timeout_ms: is 0");
+    assert_eq!(document.problem("store.password", "is bad").line, 2, "the nearest part around it");
 }

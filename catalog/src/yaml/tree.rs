@@ -46,6 +46,23 @@ impl Node {
         }
     }
 
+    /// What an empty file is.
+    pub(super) const fn empty_mapping() -> Self {
+        Self { line: 1, kind: Kind::Mapping(Vec::new()) }
+    }
+
+    /// What it is, for messages about a secret: nothing of what is written.
+    pub(super) fn described_without_content(&self) -> &'static str {
+        match &self.kind {
+            Kind::Scalar(Value::Null, _) => "nothing",
+            Kind::Scalar(Value::Bool(_), _) => "a bool",
+            Kind::Scalar(Value::Number(_), _) => "a number",
+            Kind::Scalar(..) => "a text",
+            Kind::Sequence(_) => "a list",
+            Kind::Mapping(_) => "a mapping",
+        }
+    }
+
     /// What it is, for messages.
     pub(super) fn described(&self) -> String {
         match &self.kind {
@@ -60,6 +77,15 @@ impl Node {
 
     /// The line of `path` (`features[2].type`), or of the last part of it that is there.
     pub(super) fn line_of(&self, path: &str) -> usize {
+        self.walk(path).0
+    }
+
+    /// The line on which the text at `path` begins: below the `|` of a block.
+    pub(super) fn text_line_of(&self, path: &str) -> usize {
+        self.walk(path).1.line
+    }
+
+    fn walk(&self, path: &str) -> (usize, &Self) {
         let mut at = self;
         let mut line = self.line;
         for part in path.split(['.', '[']).map(|part| part.trim_end_matches(']')).filter(|part| !part.is_empty()) {
@@ -75,7 +101,7 @@ impl Node {
                 None => break,
             }
         }
-        line
+        (line, at)
     }
 
     /// The node as JSON. Infinities and NaN, which JSON lacks, become the texts `.inf`, `-.inf` and `.nan`.
@@ -226,5 +252,18 @@ fn core_scalar(text: &str) -> Value {
     match unsigned.parse::<f64>().ok().and_then(Number::from_f64) {
         Some(number) => Value::Number(number),
         None => text.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_begins_below_the_mark_of_a_block_and_on_its_own_line_elsewhere() {
+        let text = "a: x\nb: |\n  one\n  two\nc: >-\n  folded\nd:\n  plain\ne: [\"quoted\"]\n";
+        let document = documents("f.yaml", text).unwrap().remove(0);
+        let lines = ["a", "b", "c", "d", "e[0]"].map(|path| (document.line_of(path), document.text_line_of(path)));
+        assert_eq!(lines, [(1, 1), (2, 3), (5, 6), (7, 8), (9, 9)]);
     }
 }

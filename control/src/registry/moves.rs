@@ -115,7 +115,8 @@ impl Registry {
     /// do not, so every view is built anew under fresh numbers. The registry keeps its own id; the caller gives the store that
     /// id, and the other registry is then the one that the store refuses.
     /// # Errors
-    /// [`Error::NumbersExhausted`] when the store's numbers leave no room, and what the database says.
+    /// [`Error::NothingApplied`]: without a version to move past the store's, the first one would be below it;
+    /// [`Error::NumbersExhausted`] when the store's numbers leave no room; and what the database says.
     pub async fn adopt(&self, store: &Marks) -> Result<Option<Snapshot>, Error> {
         let mut write = self.storage.write().await?;
         let same_registry = self.stored_id(&mut write).await? == store.registry_id;
@@ -125,17 +126,17 @@ impl Registry {
             key_set: given.key_set.max(store.key_set),
             field: given.field.max(store.field),
         };
-        let published = match self.newest_on(&mut write).await? {
-            Some(current) if !same_registry || current.version < store.version => {
-                let past = Snapshot { version: current.version.max(store.version), ..current };
-                let mut next = self.successor(&past)?;
-                if !same_registry {
-                    renumber(&mut next, &mut numbers)?;
-                }
-                self.publish(&mut write, &next, Cause::Adopt).await?;
-                Some(next)
+        let current = self.newest_on(&mut write).await?.ok_or(Error::NothingApplied)?;
+        let published = if !same_registry || current.version < store.version {
+            let past = Snapshot { version: current.version.max(store.version), ..current };
+            let mut next = self.successor(&past)?;
+            if !same_registry {
+                renumber(&mut next, &mut numbers)?;
             }
-            Some(_) | None => None,
+            self.publish(&mut write, &next, Cause::Adopt).await?;
+            Some(next)
+        } else {
+            None
         };
         self.set_numbers(&mut write, numbers).await?;
         self.storage.commit(write).await?;

@@ -174,6 +174,7 @@ async fn two_registries_have_two_ids() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::disallowed_methods, reason = "a test's tasks end with it")]
 async fn many_may_open_a_new_registry_at_once_and_find_one_id() {
     let folder = TempDir::new().unwrap();
     let clock = Arc::new(ManualClock::at(Micros(0)));
@@ -316,6 +317,7 @@ async fn another_project_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::disallowed_methods, reason = "a test's tasks end with it")]
 async fn of_many_applies_at_once_one_wins_and_the_others_are_aborted() {
     let bench = bench().await;
     let definitions = (0..8).map(|n| project(&[(format!("v{n}").as_str(), &["x"])])).collect::<Vec<_>>();
@@ -496,6 +498,15 @@ async fn adopting_a_store_of_the_same_registry_moves_version_and_numbers_past_it
     assert_eq!((adopted.version, states(&adopted, "a")), (8, vec![(1, BUILDING)]));
     let next = bench.apply(&project(&[("a", &["x"]), ("b", &["y"])])).await.snapshot;
     assert_eq!((next.version, states(&next, "b")), (9, vec![(13, BUILDING)]));
+}
+
+#[tokio::test]
+async fn adopting_a_store_before_the_first_apply_is_refused_and_changes_nothing() {
+    let bench = bench().await;
+    let own = bench.registry.marks().await.unwrap();
+    let store = Marks { version: 7, project: 2, key_set: 4, field: 12, ..own.clone() };
+    assert!(matches!(bench.registry.adopt(&store).await, Err(Error::NothingApplied)));
+    assert_eq!(bench.registry.marks().await.unwrap(), own);
 }
 
 #[tokio::test]

@@ -113,6 +113,7 @@ impl Sandbox {
         Self::with(Setup::default()).await
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a test's tasks end with it")]
     pub(crate) async fn with(setup: Setup) -> Self {
         let Setup { snapshot, sink, folder, change, redis, models, as_of, feed: without } = setup;
         let clock = Arc::new(ManualClock::at(Micros::parse(NOON).unwrap()));

@@ -29,6 +29,7 @@ async fn version_served(sandbox: &Sandbox) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::disallowed_methods, reason = "a test's tasks end with it")]
 async fn case_40_each_answer_sees_exactly_one_version_of_the_catalog() {
     let sandbox = Sandbox::with(Setup { snapshot: Some(marked(1)), ..Setup::default() }).await;
     let over = Arc::new(AtomicBool::new(false));

@@ -11,6 +11,7 @@ use std::{
 use bytes::Bytes;
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition, backends::FileBackend};
 use tidegate_catalog::{EntityKey, FieldNumber, Micros};
+use tokio::sync::watch;
 
 use super::{Durability, EmbeddedConfig, page_cache::PageCacheFile};
 use crate::{
@@ -29,6 +30,8 @@ const DAMAGED: &str = "the file is damaged (did the machine go down?); move it a
 pub(super) struct Engine {
     database: Database,
     namespace: Vec<u8>,
+    /// Dropped after the database, as fields are dropped in order: whoever holds the other end learns that the file is closed.
+    _closed: watch::Sender<()>,
 }
 
 /// An engine's error: the file cannot be used now.
@@ -52,7 +55,8 @@ impl<T, E: Display> Doing<T> for Result<T, E> {
 }
 
 impl Engine {
-    pub(super) fn open(path: &Path, config: &EmbeddedConfig) -> Result<Self, Error> {
+    /// Opens the file; the receiver ends when the file has been closed.
+    pub(super) fn open(path: &Path, config: &EmbeddedConfig) -> Result<(Self, watch::Receiver<()>), Error> {
         let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path);
         let backend = FileBackend::new(file.doing("open rows.redb")?).doing("open rows.redb")?;
         let mut builder = Builder::new();
@@ -63,12 +67,14 @@ impl Engine {
             Durability::Power => builder.create_with_backend(backend),
         }));
         let database = opened.map_err(|_panic| unavailable("open rows.redb", &DAMAGED))?;
-        let engine = Self { database: database.doing("open rows.redb")?, namespace: config.namespace.clone().into() };
+        let (_closed, closed) = watch::channel(());
+        let namespace = config.namespace.clone().into();
+        let engine = Self { database: database.doing("open rows.redb")?, namespace, _closed };
         let transaction = engine.database.begin_write().doing("write")?;
         transaction.open_table(ROWS).doing("make the table")?;
         transaction.open_table(META).doing("make the table")?;
         transaction.commit().doing("commit")?;
-        Ok(engine)
+        Ok((engine, closed))
     }
 
     /// Looks up `plan` on the caller's thread, a few cells at a time; `in_time` ends it in between.

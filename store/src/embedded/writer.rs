@@ -17,10 +17,25 @@ pub(super) type Answer<T> = oneshot::Sender<Result<T, Error>>;
 /// One transaction's work.
 #[derive(Debug)]
 pub(super) enum Job {
-    Put { rows: Vec<Put>, answer: Answer<Vec<PutOutcome>> },
-    Erase { keys: Vec<EntityKey>, answer: Answer<u64> },
-    Remove { rows: Vec<Put>, answer: Answer<u64> },
-    RaiseMarks { to: StoreMarks, adopt: bool, answer: Answer<StoreMarks> },
+    Put {
+        rows: Vec<Put>,
+        answer: Answer<Vec<PutOutcome>>,
+    },
+    Erase {
+        keys: Vec<EntityKey>,
+        answer: Answer<u64>,
+    },
+    Remove {
+        rows: Vec<Put>,
+        answer: Answer<u64>,
+    },
+    RaiseMarks {
+        to: StoreMarks,
+        adopt: bool,
+        answer: Answer<StoreMarks>,
+    },
+    /// The last one: what was sent before it is done, what comes after it is refused.
+    End,
 }
 
 /// The handle of the writing thread; the thread ends with its last handle.
@@ -34,7 +49,9 @@ impl Writer {
             .name("tidegate-store-writer".to_owned())
             .spawn(move || {
                 while let Some(job) = receive.blocking_recv() {
-                    perform(&engine, job);
+                    if !perform(&engine, job) {
+                        break;
+                    }
                 }
             })
             .map_err(|error| unavailable("start the writing thread", &error))?;
@@ -47,6 +64,11 @@ impl Writer {
         if self.0.is_closed() { Err(unavailable("write", &ENDED)) } else { Ok(()) }
     }
 
+    /// Lets the thread end after the jobs that wait already. One that has ended is no error.
+    pub(super) async fn end(&self) {
+        drop(self.0.send(Job::End).await);
+    }
+
     /// Sends a job and waits for its commit. A caller that goes away leaves the job to be done.
     pub(super) async fn run<T>(&self, job: impl FnOnce(Answer<T>) -> Job) -> Result<T, Error> {
         let (answer, answered) = oneshot::channel();
@@ -55,12 +77,15 @@ impl Writer {
     }
 }
 
-fn perform(engine: &Engine, job: Job) {
+/// Does a job; false after the last one.
+fn perform(engine: &Engine, job: Job) -> bool {
     // a receiver that has gone is a caller that was cancelled: its write stands, nobody waits for the answer
     match job {
         Job::Put { rows, answer } => drop(answer.send(engine.put(&rows))),
         Job::Erase { keys, answer } => drop(answer.send(engine.erase(&keys))),
         Job::Remove { rows, answer } => drop(answer.send(engine.remove(&rows))),
         Job::RaiseMarks { to, adopt, answer } => drop(answer.send(engine.raise_marks(&to, adopt))),
+        Job::End => return false,
     }
+    true
 }

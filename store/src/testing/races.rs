@@ -15,6 +15,7 @@ const WRITERS: usize = 4;
 /// greatest of the rows that were put into it, by bytes.
 /// # Panics
 /// When a cell ends with another row; the message carries the seed and the round.
+#[expect(clippy::disallowed_methods, reason = "a test's tasks end with it")]
 pub async fn racing_writers_end_with_the_greatest_stamp<S>(writers: [S; WRITERS], rounds: i64, seed: u64)
 where
     S: OnlineStore + Clone + 'static,

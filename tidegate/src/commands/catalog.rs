@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use tidegate_catalog::{
-    Definitions,
+    Definitions, Snapshot,
     yaml::{Loaded, Locations},
 };
 use tidegate_control::{Breaking, Facts, Problem, Severity, facts::Fact};
@@ -106,15 +106,20 @@ impl Finding {
     }
 }
 
-/// Adds file and line; a position inside a block of SQL moves the line on.
+/// Adds file and line; a position inside a query moves the line on from where its text begins.
 fn located(problem: &Problem, locations: &Locations) -> Finding {
     let target = &problem.target;
-    let place = locations.find(target.kind.as_str(), &target.name, &target.path);
-    let inside = problem.position.map_or(0, |position| usize::try_from(position.line).unwrap_or(0));
+    let (kind, name, path) = (target.kind.as_str(), &target.name, &target.path);
+    let place = match problem.position {
+        None => locations.find(kind, name, path),
+        Some(position) => {
+            locations.find_in_text(kind, name, path, usize::try_from(position.line).unwrap_or(usize::MAX))
+        }
+    };
     Finding {
         severity: problem.severity,
         file: place.map(|(file, _)| file.to_owned()),
-        line: place.map(|(_, line)| line.saturating_add(inside)),
+        line: place.map(|(_, line)| line),
         message: problem.to_string(),
     }
 }
@@ -180,10 +185,8 @@ pub(super) async fn apply(
         return Err(Failure::new(format!("model {path} cannot be read; nothing was applied")));
     }
     let current = instance.registry.newest().await?;
-    let version = current.as_ref().map_or(0, |snapshot| snapshot.version);
-    if let Some(planned_at) = planned_at.filter(|planned| *planned != version) {
-        let words = format!("the plan was made at version {planned_at}, the registry is at {version}; run plan again");
-        return Err(Failure::new(words));
+    if let Some(planned_at) = planned_at {
+        refuse_stale(instance, planned_at, current.as_ref()).await?;
     }
     let plan = tidegate_control::plan(current.as_ref(), &definitions, &facts);
     let breaking = if allow_breaking { Breaking::Allowed } else { Breaking::Refused };
@@ -200,6 +203,29 @@ pub(super) async fn apply(
         })
         .await;
     Ok(exit::DONE)
+}
+
+/// Refuses a plan that was made at version `planned_at` of other definitions. A version that a move, a rebuild or a reclaim
+/// published since then makes no plan wrong. 0 is the empty registry.
+async fn refuse_stale(instance: &Instance, planned_at: u64, current: Option<&Snapshot>) -> Result<(), Failure> {
+    let version = current.map_or(0, |snapshot| snapshot.version);
+    if planned_at == version {
+        return Ok(());
+    }
+    let versions = instance.registry.versions().await?;
+    let planned = versions.iter().find(|published| published.version == planned_at);
+    let planned = planned.map(|published| published.definitions_hash.as_str());
+    if planned_at != 0 && planned.is_none() {
+        return Err(Failure::new(format!(
+            "the registry has no version {planned_at}, it is at {version}; run plan again"
+        )));
+    }
+    if planned == current.map(|snapshot| snapshot.definitions_hash.as_str()) {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "the plan was made at version {planned_at}, the definitions have changed up to version {version}; run plan again"
+    )))
 }
 
 /// `tidegate schema`

@@ -18,7 +18,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     catalog::{self, Done, Failure},
     exit, materialize,
-    online::Reached,
+    online::with_gateway,
+    until_cancelled,
 };
 use crate::{
     http_client::Connection,
@@ -77,32 +78,38 @@ struct Departure {
 pub(super) async fn demo(instance: &Instance, printer: &Printer, cancel: &CancellationToken, calls: u32) -> Done {
     printer.note("1/4 definitions to the registry").await;
     let quiet = Printer::silent();
-    if catalog::apply(instance, &quiet, false, None).await? != exit::DONE {
-        return catalog::apply(instance, printer, false, None).await;
+    if until_cancelled(cancel, catalog::apply(instance, &quiet, false, None)).await? != exit::DONE {
+        return until_cancelled(cancel, catalog::apply(instance, printer, false, None)).await;
     }
     printer.note("2/4 features of a year of flights to the online store").await;
-    // from the beginning, so that a second demo shows the no-op that a repeated run is
-    let request = Request { views: Vec::new(), start: Some(Micros::MIN), end: None, rebuild: Rebuild::No };
+    // as a plain `tidegate materialize` would: the two continue each other
+    let request = Request { views: Vec::new(), start: None, end: None, rebuild: Rebuild::No };
     let materialized = materialize::run(instance, printer, cancel, &request).await?;
     if !materialized.is_complete() {
         printer.out(materialize::text(&materialized)).await;
-        return Ok(exit::FAILED);
+        return Ok(materialize::code(&materialized));
     }
+    until_cancelled(cancel, predictions(instance, printer, calls, materialized)).await
+}
+
+/// The demo's second half: what a caller sees.
+async fn predictions(instance: &Instance, printer: &Printer, calls: u32, materialized: Report) -> Done {
     printer.note("3/4 predictions for the next departures over HTTP").await;
-    let departures = departures(instance).await?;
-    let gateway = Reached::gateway(instance).await?;
-    let answers = predict(gateway.address, &departures).await;
-    printer.note(format!("4/4 {calls} calls of one departure each")).await;
-    let latency = measure(instance, gateway.address, &departures, calls).await;
-    gateway.done().await;
+    let departures = &departures(instance).await?;
+    let (answers, latency) = with_gateway(instance, printer, |address| async move {
+        let answers = predict(address, departures).await?;
+        printer.note(format!("4/4 {calls} calls of one departure each")).await;
+        Ok::<_, Failure>((answers, measure(instance, address, departures, calls).await?))
+    })
+    .await??;
     let report = DemoReport {
         as_of: instance.clock.event_now(),
         departures: departures.len(),
-        predictions: ranked(&departures, &answers?),
-        latency: latency?,
+        predictions: ranked(departures, &answers),
+        latency,
         materialized,
     };
-    printer.result(&report, |report| text(report, &instance.project.config.root.display().to_string())).await;
+    printer.result(&report, |report| text(report, &instance.project.flags())).await;
     Ok(exit::DONE)
 }
 
@@ -253,7 +260,7 @@ fn ranked(departures: &[Departure], probabilities: &[Option<f64>]) -> Vec<Predic
     predictions
 }
 
-fn text(report: &DemoReport, root: &str) -> String {
+fn text(report: &DemoReport, flags: &str) -> String {
     let happened = |delay: Option<f32>| match delay {
         None => "never arrived".to_owned(),
         Some(minutes) if minutes > 15.0 => format!("{minutes:.0} min late"),
@@ -270,7 +277,7 @@ fn text(report: &DemoReport, root: &str) -> String {
         _ => "",
     };
     format!(
-        "{}\n\nwill it arrive more than 15 minutes late? known at {}, {} departures, the {} likeliest:\n\n{}\n\n{} calls of one departure: p50 {} us, p99 {} us{note}\n\nto keep it serving:\n  tidegate -C {root} serve --as-of {}",
+        "{}\n\nwill it arrive more than 15 minutes late? known at {}, {} departures, the {} likeliest:\n\n{}\n\n{} calls of one departure: p50 {} us, p99 {} us{note}\n\nto keep it serving:\n  tidegate {flags} serve --as-of {}",
         materialize::text(&report.materialized),
         report.as_of,
         report.departures,

@@ -1,8 +1,12 @@
 //! `materialize`: the request, the progress line, the table.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::{
+    convert::Infallible,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use tidegate_catalog::{Clock, Micros};
+use tidegate_catalog::{Clock, Micros, Monotonic};
 use tidegate_materializer::{
     Config, Counts, Parts, Phase, Progress, Rebuild, Report, Request, Step, ViewOutcome, ViewReport,
 };
@@ -15,8 +19,8 @@ use crate::{
     output::{Printer, table},
 };
 
-/// Microseconds between two log lines about one run.
-const LOG_EVERY_US: i64 = 5_000_000;
+/// Time between two lines about one run where nothing is rewritten.
+const TOLD_EVERY: Duration = Duration::from_secs(5);
 
 pub(super) fn request(views: &[String], start: Option<Micros>, end: Option<Micros>, rebuild: bool) -> Request {
     let rebuild = if rebuild { Rebuild::NewGeneration } else { Rebuild::No };
@@ -42,7 +46,8 @@ pub(super) async fn run(
     cancel: &CancellationToken,
     request: &Request,
 ) -> Result<Report, tidegate_materializer::Error> {
-    let progress = Shown { printer, clock: &instance.clock, logged: AtomicI64::new(0) };
+    let pace = Mutex::new(Pace::from(instance.clock.monotonic()));
+    let progress = Shown { printer, clock: &instance.clock, pace };
     let config = config(instance);
     let parts = Parts {
         store: &instance.store,
@@ -52,7 +57,10 @@ pub(super) async fn run(
         progress: &progress,
         config: &config,
     };
-    let report = tidegate_materializer::materialize(request, &parts, cancel).await;
+    let report = tokio::select! {
+        report = tidegate_materializer::materialize(request, &parts, cancel) => report,
+        never = progress.tell() => match never {},
+    };
     printer.progress(String::new());
     report
 }
@@ -67,7 +75,8 @@ pub(super) fn config(instance: &Instance) -> Config {
     config
 }
 
-fn code(report: &Report) -> u8 {
+/// The exit code that says how it went.
+pub(super) fn code(report: &Report) -> u8 {
     if report.views.iter().any(|view| view.outcome == ViewOutcome::Interrupted) {
         exit::INTERRUPTED
     } else if report.is_complete() {
@@ -157,34 +166,64 @@ fn examples(view: &str, counts: &Counts) -> String {
     text
 }
 
-/// A line that is rewritten on a terminal, and a log line every few seconds for everybody else.
+/// A line that is rewritten on a terminal, and one every few seconds for everybody else.
 struct Shown<'a> {
     printer: &'a Printer,
     clock: &'a SystemClock,
-    logged: AtomicI64,
+    pace: Mutex<Pace>,
+}
+
+/// The last line, and how long a run has been writing.
+struct Pace {
+    line: String,
+    /// The last look at a run that still read: its writing began then.
+    read_until: Monotonic,
+}
+
+impl Pace {
+    fn from(now: Monotonic) -> Self {
+        Self { line: "reading, no rows yet".to_owned(), read_until: now }
+    }
+
+    /// Takes note of a step and answers its line.
+    fn note(&mut self, view: &str, step: &Step, now: Monotonic) -> String {
+        if step.phase != Phase::Writing {
+            self.read_until = now;
+        }
+        let took = if step.phase == Phase::Writing { now.since(self.read_until) } else { step.elapsed };
+        self.line = line(view, step, took);
+        self.line.clone()
+    }
+}
+
+impl Shown<'_> {
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says the last line again and again, also while a query yields nothing.
+    async fn tell(&self) -> Infallible {
+        loop {
+            tokio::time::sleep(TOLD_EVERY).await;
+            self.printer.tick(self.pace().line.clone());
+        }
+    }
 }
 
 impl Progress for Shown<'_> {
     fn report(&self, view: &str, step: &Step) {
-        let now = self.clock.wall_now().0;
-        let line = line(view, step);
-        let last = self.logged.load(Ordering::Relaxed);
-        if now.saturating_sub(last) >= LOG_EVERY_US && self.logged.swap(now, Ordering::Relaxed) == last && last != 0 {
-            tracing::info!(
-                view,
-                read_rows = step.read_rows,
-                acknowledged_rows = step.acknowledged_rows,
-                "materializing"
-            );
-        } else if last == 0 {
-            self.logged.store(now, Ordering::Relaxed);
-        }
+        let line = self.pace().note(view, step, self.clock.monotonic());
         self.printer.progress(line);
+    }
+
+    fn remark(&self, view: &str, words: &str) {
+        self.printer.remark(format!("{view}: {words}"));
     }
 }
 
-fn line(view: &str, step: &Step) -> String {
-    let seconds = step.elapsed.as_secs_f64().max(0.001);
+/// How far `view` is; `took` is the time that the rows of this phase took.
+fn line(view: &str, step: &Step, took: Duration) -> String {
+    let seconds = took.as_secs_f64().max(0.001);
     let (what, rows) = match step.phase {
         Phase::Reading => ("reading", step.read_rows),
         Phase::Writing => ("writing", step.acknowledged_rows),
@@ -201,4 +240,27 @@ fn line(view: &str, step: &Step) -> String {
         _ => String::new(),
     };
     format!("{view}: {what} {rows} rows, {rate:.0} rows/s{bar}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Monotonic {
+        Monotonic(Duration::from_secs(seconds))
+    }
+
+    fn step(phase: Phase, read_rows: u64, acknowledged_rows: u64, elapsed: u64) -> Step {
+        let elapsed = Duration::from_secs(elapsed);
+        Step { phase, read_rows, total_rows: Some(1000), acknowledged_rows, elapsed }
+    }
+
+    #[test]
+    fn the_rate_of_writing_counts_from_the_start_of_writing() {
+        let mut pace = Pace::from(at(0));
+        let reading = step(Phase::Reading, 500, 0, 10);
+        assert_eq!(pace.note("v", &reading, at(10)), "v: reading 500 rows, 50 rows/s [##########..........] 10 s left");
+        let writing = step(Phase::Writing, 1000, 400, 12);
+        assert_eq!(pace.note("v", &writing, at(12)), "v: writing 400 rows, 200 rows/s");
+    }
 }

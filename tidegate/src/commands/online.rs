@@ -3,12 +3,15 @@
 //! The first two speak to the gateway over HTTP, as any caller does: to the one that this process serves, else to one that
 //! lives as long as the command.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use serde_json::Value;
-use tidegate_catalog::Deadline;
-use tidegate_control::Marks;
+use tidegate_catalog::{Deadline, yaml};
+use tidegate_control::{Marks, SnapshotSource};
 use tidegate_store::{OnlineStore, StoreMarks};
 use tokio::sync::oneshot;
 
@@ -18,46 +21,70 @@ use super::{
 };
 use crate::{
     http_client::{Answer, Connection},
-    instance::Instance,
+    instance::{Instance, Serving},
     output::Printer,
 };
 
-/// A gateway for the length of a command.
-pub(super) struct Reached {
-    /// Where it listens.
-    pub(super) address: SocketAddr,
-    own: Option<(oneshot::Sender<()>, tokio::task::JoinHandle<()>)>,
+/// How long a command waits for the serving gateway to load the newest version, and how often it looks.
+const CATCH_UP_LIMIT: Duration = Duration::from_secs(2);
+const CATCH_UP_PAUSE: Duration = Duration::from_millis(20);
+
+/// Does `work` with the gateway that this process serves, or with one of its own that lives as long.
+pub(super) async fn with_gateway<T, W: Future<Output = T>>(
+    instance: &Instance,
+    printer: &Printer,
+    work: impl FnOnce(SocketAddr) -> W,
+) -> Result<T, Failure> {
+    if let Some(serving) = instance.serving.get() {
+        catch_up(instance, serving, printer).await?;
+        return Ok(work(serving.address).await);
+    }
+    let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    // a gateway's futures are large: not inside everything that may need one
+    let bound = Box::pin(instance.gateway(free)).await.map_err(Failure::new)?;
+    let work = work(bound.addr);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let working = async {
+        let done = work.await;
+        drop(stop);
+        done
+    };
+    let (done, ()) = tokio::join!(working, Box::pin(bound.run(async { drop(stopped.await) })));
+    Ok(done)
 }
 
-impl Reached {
-    /// The gateway that this process serves, or one of its own on a free port.
-    pub(super) async fn gateway(instance: &Instance) -> Result<Self, Failure> {
-        if let Some(address) = instance.serving.get() {
-            return Ok(Self { address: *address, own: None });
+/// Waits until the gateway serves the registry's newest version, as one that this command had started would: it follows
+/// within a second. One that cannot load it goes on with the version before, and the command with it.
+async fn catch_up(instance: &Instance, serving: &Serving, printer: &Printer) -> Result<(), Failure> {
+    let newest = instance.registry.newest_version().await?;
+    let caught_up = async {
+        while serving.version.now() < newest {
+            tokio::time::sleep(CATCH_UP_PAUSE).await;
         }
-        let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let bound = instance.gateway(free).await.map_err(Failure::new)?;
-        let address = bound.addr;
-        let (stop, stopped) = oneshot::channel::<()>();
-        let running = tokio::spawn(bound.run(async move { drop(stopped.await) }));
-        Ok(Self { address, own: Some((stop, running)) })
+    };
+    if let (Err(_elapsed), Some(newest)) = (tokio::time::timeout(CATCH_UP_LIMIT, caught_up).await, newest) {
+        printer.note(format!("the server has not loaded version {newest} yet; /health says why")).await;
     }
+    Ok(())
+}
 
-    /// Ends the gateway if it was made for this command.
-    pub(super) async fn done(self) {
-        if let Some((stop, running)) = self.own {
-            drop(stop);
-            drop(running.await);
-        }
+/// `tidegate predict`
+pub(super) async fn predict(instance: &Instance, printer: &Printer, endpoint: &str, body: &Value) -> Done {
+    // the name becomes a part of the path: what is no name would become something else there
+    if let Some(why) = yaml::name_refusal(endpoint) {
+        return Err(Failure::new(format!("endpoint: {why}")));
     }
+    post(instance, printer, &format!("/v1/predict/{endpoint}"), body).await
+}
+
+/// `tidegate features get`
+pub(super) async fn features_get(instance: &Instance, printer: &Printer, body: &Value) -> Done {
+    post(instance, printer, "/get-online-features", body).await
 }
 
 /// Posts `body` and prints the answer.
-pub(super) async fn post(instance: &Instance, printer: &Printer, path: &str, body: &Value) -> Done {
-    let gateway = Reached::gateway(instance).await?;
-    let answer = ask(gateway.address, path, body).await;
-    gateway.done().await;
-    let answer = answer?;
+async fn post(instance: &Instance, printer: &Printer, path: &str, body: &Value) -> Done {
+    let answer = with_gateway(instance, printer, |address| ask(address, path, body)).await??;
     let text = String::from_utf8_lossy(&answer.body).into_owned();
     if !answer.status.is_success() {
         return Err(Failure::new(format!("{}: {text}", answer.status)));

@@ -9,18 +9,22 @@ use super::{
     catalog::{Done, Failure},
     exit,
 };
-use crate::{instance::Instance, output::Printer};
+use crate::{
+    instance::{Instance, Serving},
+    output::Printer,
+};
 
 /// How often retired generations are looked for.
 const RECLAIM_EVERY: Duration = Duration::from_secs(60);
 
 /// `tidegate serve`
 /// # Errors
-/// In words: no ONNX Runtime, an address that cannot be taken.
+/// In words: no ONNX Runtime although an endpoint needs it, an address that cannot be taken.
 pub async fn serve(instance: &Instance, printer: &Printer, cancel: &CancellationToken) -> Done {
     let bound = instance.gateway(instance.project.config.gateway.listen).await.map_err(Failure::new)?;
     let address = bound.addr;
-    instance.serving.set(address).map_err(|_| Failure::new("this process serves already"))?;
+    let serving = Serving { address, version: bound.served_version() };
+    instance.serving.set(serving).map_err(|_| Failure::new("this process serves already"))?;
     instance.clock.run_on();
     let version = env!("CARGO_PKG_VERSION");
     tracing::info!(%address, version, "serving");

@@ -45,10 +45,10 @@ fn text(report: &VerifyReport) -> String {
             (false, wrong) => format!("{wrong} KEYS DIFFER"),
         };
         let numbers = [view.compared_keys, view.present_keys, view.expired_keys, view.deleted_keys, view.oversize_rows];
-        let [compared, present, expired, deleted, oversize] = numbers.map(|number| number.to_string());
-        [view.view.clone(), compared, present, expired, deleted, oversize, state]
+        let [compared, present, expired, deleted, rejected] = numbers.map(|number| number.to_string());
+        [view.view.clone(), compared, present, expired, deleted, rejected, state]
     });
-    let mut text = table(["view", "keys", "present", "expired", "deleted", "oversize", ""], rows);
+    let mut text = table(["view", "keys", "present", "expired", "deleted", "rejected rows", ""], rows);
     for view in &report.views {
         for (reason, mismatches) in &view.mismatches {
             text.push_str(&format!("\n{}: {}: {} keys", view.view, reason.as_str(), mismatches.keys));

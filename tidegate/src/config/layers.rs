@@ -20,8 +20,8 @@ pub enum Layer {
     Flag,
 }
 
-/// The merged configuration, not yet checked.
-#[derive(Clone, Debug)]
+/// The merged configuration, not yet checked. It holds secrets as they are; its `Debug` does not show them.
+#[derive(Clone)]
 pub struct Layers {
     merged: Value,
     origins: BTreeMap<String, Layer>,
@@ -47,6 +47,16 @@ pub enum LayersError {
         key: String,
         /// Its type.
         expected: &'static str,
+    },
+    /// The variable's text is not one that the key takes.
+    #[error("environment variable {name}: {key}: {reason}")]
+    RefusedVariable {
+        /// The variable.
+        name: String,
+        /// The key.
+        key: String,
+        /// Why.
+        reason: String,
     },
     /// The merged whole has a field or a type that the configuration does not know.
     #[error("{0}")]
@@ -80,7 +90,10 @@ impl Layers {
                 continue;
             };
             match typed(known, &text) {
-                Ok(value) => self.set(&path, value, Layer::Env),
+                Ok(value) => match refused(&path, &value) {
+                    None => self.set(&path, value, Layer::Env),
+                    Some(reason) => errors.push(LayersError::RefusedVariable { name, key, reason }),
+                },
                 Err(expected) => errors.push(LayersError::WrongVariable { name, key, expected }),
             }
         }
@@ -102,15 +115,28 @@ impl Layers {
 
     /// Every effective value with the layer it came from; secrets as `***`.
     pub fn effective(&self) -> Vec<(String, Value, Layer)> {
-        leaves(&self.merged)
-            .into_iter()
+        self.values()
             .map(|(key, value)| {
                 let layer = self.origins.get(&key).copied().unwrap_or(Layer::File);
-                let secret = (key == "store.password" || key == "store.url" && value.as_str() != Some("embedded"))
-                    && !value.is_null();
-                (key, if secret { Value::from("***") } else { value }, layer)
+                let shown = if Self::is_secret(&key, &value) { Value::from("***") } else { value };
+                (key, shown, layer)
             })
             .collect()
+    }
+
+    /// The layer that `key` has its value from.
+    pub(crate) fn layer(&self, key: &str) -> Option<Layer> {
+        self.origins.get(key).copied()
+    }
+
+    /// Every effective value as it is.
+    pub(crate) fn values(&self) -> impl Iterator<Item = (String, Value)> + use<> {
+        leaves(&self.merged).into_iter()
+    }
+
+    /// Whether the value under `key` must not be shown: a password, or a URL that may hold one.
+    pub(crate) fn is_secret(key: &str, value: &Value) -> bool {
+        (key == "store.password" || key == "store.url" && value.as_str() != Some("embedded")) && !value.is_null()
     }
 
     fn merge(&mut self, from: Value, layer: Layer) {
@@ -135,6 +161,19 @@ impl Layers {
         at.as_object_mut().expect("made an object above").insert(last.clone(), value);
         self.origins.insert(path.join("."), layer);
     }
+}
+
+impl std::fmt::Debug for Layers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Layers").field(&self.effective()).finish()
+    }
+}
+
+/// Why the configuration does not take `value` under `path`: a number too large, a word that is no choice.
+fn refused(path: &[String], value: &Value) -> Option<String> {
+    let mut probe = Layers { merged: defaults(), origins: BTreeMap::new() };
+    probe.set(path, value.clone(), Layer::Env);
+    probe.raw().err().map(|error| error.to_string())
 }
 
 fn defaults() -> Value {
@@ -202,6 +241,10 @@ mod tests {
         layers.add_env(env(&[("TIDEGATE__STORE__PASSWORD", "123")])).unwrap();
         assert!(!format!("{:?}", layers.effective()).contains("s3cret"));
         assert!(!format!("{:?}", layers.effective()).contains("123"));
+        assert!(!format!("{layers:?}").contains("s3cret") && !format!("{layers:?}").contains("123"));
+        let raw = layers.raw().unwrap();
+        let (shown, written) = (format!("{raw:?}"), serde_json::to_string(&raw).unwrap());
+        assert!([shown, written].iter().all(|text| !text.contains("s3cret") && !text.contains("123")));
         let config = layers.raw().unwrap().validate(Path::new("/p")).unwrap();
         let shown = format!("{config:?}");
         assert!(!shown.contains("s3cret") && !shown.contains("123"), "{shown}");
@@ -214,20 +257,55 @@ mod tests {
             .add_env(env(&[
                 ("TIDEGATE__STORE__TIMEOUTMS", "7"),
                 ("TIDEGATE__GATEWAY__MAX_CONCURRENT_REQUESTS", "many"),
+                ("TIDEGATE__MATERIALIZER__BATCH_ROWS", "5000000000"),
+                ("TIDEGATE__STORE__DURABILITY", "for ever"),
             ]))
             .unwrap_err();
         let words = errors.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert!(words[0].contains("there is no configuration key \"store.timeoutms\""), "{words:?}");
         assert!(words[1].contains("gateway.max_concurrent_requests is a whole number"), "{words:?}");
+        assert!(words[2].contains("materializer.batch_rows: ") && words[2].contains("5000000000"), "{words:?}");
+        assert!(words[3].contains("store.durability: ") && words[3].contains("`process` or `power`"), "{words:?}");
     }
 
     #[test]
     fn every_problem_is_found_at_once() {
         let layers = Layers::new(json!({"project": "0p", "store": {"url": "memcached://x", "timeout_ms": 0},
-            "gateway": {"listen": "0.0.0.0:80"}, "materializer": {"batch_rows": 0}}));
+            "gateway": {"listen": "0.0.0.0:80"}, "materializer": {"batch_rows": 0}, "log": {"level": "loud"}}));
         let errors = layers.raw().unwrap().validate(Path::new("/p")).unwrap_err();
         let paths = errors.iter().map(|error| error.path).collect::<Vec<_>>();
-        assert_eq!(paths, ["project", "store.timeout_ms", "store.url", "gateway.listen", "materializer.batch_rows"]);
+        let expected =
+            ["project", "store.timeout_ms", "store.url", "gateway.listen", "materializer.batch_rows", "log.level"];
+        assert_eq!(paths, expected);
         assert!(Layers::new(json!({"project": "p", "stor": {}})).raw().unwrap_err().to_string().contains("stor"));
+    }
+
+    #[test]
+    fn a_filter_and_a_url_are_refused_before_anything_is_opened() {
+        let words = |config: Value| {
+            let errors = Layers::new(config).raw().unwrap().validate(Path::new("/p")).unwrap_err();
+            errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+        };
+        for (level, expected) in [
+            ("loud", "log.level: \"loud\" is no level (off, error, warn, info, debug, trace); write it like info"),
+            ("info,tidegate_store", "log.level: \"tidegate_store\" is no level"),
+            ("info,tidegate_store=loud", "log.level: \"info,tidegate_store=loud\": invalid filter directive"),
+        ] {
+            let said = words(json!({"project": "p", "log": {"level": level}}));
+            assert!(said.starts_with(expected), "{said}");
+        }
+        for (url, expected) in [
+            ("redis://", "store.url: it names no host"),
+            ("redis://:s3cret@h:port", "store.url: its port is not a number"),
+            ("redis://:s3cret@h/database", "store.url: what follows its / is no database number"),
+            ("http://:s3cret@h", "store.url: has \"http\"; it is `embedded` or a redis:// URL"),
+        ] {
+            let said = words(json!({"project": "p", "store": {"url": url}}));
+            assert!(said.starts_with(expected) && !said.contains("s3cret"), "{said}");
+        }
+        for level in ["info", "WARN", "off", "info,tidegate_store=debug", "tidegate[span]=trace"] {
+            let layers = Layers::new(json!({"project": "p", "log": {"level": level}}));
+            assert!(layers.raw().unwrap().validate(Path::new("/p")).is_ok(), "{level}");
+        }
     }
 }

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{Secret, StoreUrl};
+
 /// `tidegate.yaml`: the project's name and its configuration.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -48,12 +50,13 @@ pub struct RawState {
 pub struct RawStore {
     /// `embedded` (the default), or `redis://[user[:password]@]host:port[/database]`. In a password, `@ # % $ /` are
     /// written as `%40 %23 %25 %24 %2F`, or the password is given by itself in `store.password`.
-    pub url: String,
+    pub url: StoreUrl,
     /// The password, as it is; wins over one in the URL. Best given as `TIDEGATE__STORE__PASSWORD`.
-    pub password: Option<String>,
+    pub password: Option<Secret>,
     /// A short prefix of every key, so that several registries can share one server. Default: none.
     pub namespace: String,
-    /// Milliseconds after which a store that does not answer counts as late. Default 1000.
+    /// Milliseconds after which a Redis server that does not answer counts as late; the embedded store has no such limit.
+    /// Default 1000.
     pub timeout_ms: u64,
     /// What an acknowledged write to the embedded store survives: `process` (its death) or `power` (the machine's). Default `process`.
     pub durability: RawDurability,
@@ -149,7 +152,7 @@ impl Default for RawState {
 impl Default for RawStore {
     fn default() -> Self {
         Self {
-            url: "embedded".to_owned(),
+            url: StoreUrl::embedded(),
             password: None,
             namespace: String::new(),
             timeout_ms: 1000,

@@ -6,8 +6,12 @@ use std::{
     time::Duration,
 };
 
+use tidegate_catalog::yaml;
+use tidegate_store::RedisConfig;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+
 use super::{
-    RawConfig,
+    RawConfig, Secret,
     raw::{RawDurability, RawGateway, RawLogFormat, RawMaterializer, RawStore},
 };
 
@@ -36,10 +40,6 @@ pub struct Config {
     pub log: LogSection,
 }
 
-/// A text that is never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
 /// Which store, and how it is reached.
 #[derive(Clone, Debug)]
 pub enum StoreSection {
@@ -49,8 +49,6 @@ pub enum StoreSection {
         power: bool,
         /// Key prefix.
         namespace: String,
-        /// When it counts as late.
-        timeout: Duration,
     },
     /// A Redis or Valkey server.
     Redis {
@@ -130,19 +128,6 @@ pub struct ConfigError {
     pub problem: String,
 }
 
-impl Secret {
-    /// The text itself, for the one who must send it.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("***")
-    }
-}
-
 /// Collects problems, so that one check shows them all.
 #[derive(Default)]
 struct Errors(Vec<ConfigError>);
@@ -167,12 +152,15 @@ impl RawConfig {
     /// Every problem, each with its key.
     pub fn validate(self, root: &Path) -> Result<Config, Vec<ConfigError>> {
         let mut errors = Errors::default();
-        if !is_name(&self.project) {
-            errors.push("project", format!("{:?} is not a name; write it as [A-Za-z_][A-Za-z0-9_]*", self.project));
+        if let Some(why) = yaml::name_refusal(&self.project) {
+            errors.push("project", why);
         }
         let store = validate_store(self.store, &mut errors);
         let gateway = validate_gateway(&self.gateway, &mut errors);
         let materializer = validate_materializer(&self.materializer, &mut errors);
+        if let Some(problem) = self.log.level.as_deref().and_then(level_problem) {
+            errors.push("log.level", problem);
+        }
         let config = Config {
             project: self.project,
             state: root.join(self.state.path),
@@ -204,16 +192,31 @@ fn validate_store(raw: RawStore, errors: &mut Errors) -> StoreSection {
         errors.push("store.namespace", "must be at most 32 printable ASCII characters without spaces");
     }
     let namespace = raw.namespace;
-    if raw.url.starts_with("redis://") {
-        let password = raw.password.map(Secret);
-        return StoreSection::Redis { url: Secret(raw.url), password, namespace, timeout };
+    if raw.url.is_embedded() {
+        return StoreSection::Embedded { power: raw.durability == RawDurability::Power, namespace };
     }
-    if raw.url != "embedded" {
-        // the URL itself may hold a password, so only its scheme is said
-        let scheme = raw.url.split_once("://").map_or("no scheme", |(scheme, _)| scheme);
+    // the URL itself may hold a password, so only its scheme is said
+    if raw.url.scheme() != Some("redis") {
+        let scheme = raw.url.scheme().unwrap_or("no scheme");
         errors.push("store.url", format!("has {scheme:?}; it is `embedded` or a redis:// URL"));
+        return StoreSection::Embedded { power: false, namespace };
     }
-    StoreSection::Embedded { power: raw.durability == RawDurability::Power, namespace, timeout }
+    let (url, password) = (raw.url.into_secret(), raw.password);
+    if let Err(why) = RedisConfig::check(url.reveal(), password.as_ref().map(Secret::reveal)) {
+        errors.push("store.url", why);
+    }
+    StoreSection::Redis { url, password, namespace, timeout }
+}
+
+/// What is wrong with a log filter. A bare word that is no level would be the name of a target, and silence the rest.
+fn level_problem(level: &str) -> Option<String> {
+    let how = "write it like info or info,tidegate_store=debug";
+    let bare =
+        level.split(',').map(str::trim).find(|part| !part.contains(['=', '[']) && part.parse::<LevelFilter>().is_err());
+    if let Some(word) = bare {
+        return Some(format!("{word:?} is no level (off, error, warn, info, debug, trace); {how}"));
+    }
+    EnvFilter::try_new(level).err().map(|error| format!("{level:?}: {error}; {how}"))
 }
 
 fn validate_gateway(raw: &RawGateway, errors: &mut Errors) -> GatewaySection {
@@ -246,9 +249,4 @@ fn validate_materializer(raw: &RawMaterializer, errors: &mut Errors) -> Material
         batches_in_flight: errors.positive("materializer.batches_in_flight", u64::from(raw.batches_in_flight)),
         error_budget_rows: raw.error_budget_rows,
     }
-}
-
-fn is_name(text: &str) -> bool {
-    let first = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
-    first && text.len() <= 128 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }

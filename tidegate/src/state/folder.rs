@@ -12,6 +12,13 @@ use rustix::fs::{FlockOperation, flock};
 /// The layout of the folder that this version writes; a greater one is refused.
 const FORMAT: u32 = 1;
 
+/// The file that says so.
+const MARK: &str = "FORMAT";
+const UNFINISHED_MARK: &str = "FORMAT.tmp";
+const LOCK: &str = "lock";
+/// What a folder may hold while its first owner has not marked it.
+const BEFORE_THE_MARK: [&str; 3] = [LOCK, UNFINISHED_MARK, MARK];
+
 /// An open state folder.
 #[derive(Debug)]
 pub struct StateFolder {
@@ -55,6 +62,14 @@ pub enum StateFolderError {
         /// Its format.
         found: u32,
     },
+    /// Something else is in it.
+    #[error(
+        "{path} is not empty and no state folder of tidegate (it has no file FORMAT): nothing in it was changed; choose another folder with --state or state.path"
+    )]
+    NotAStateFolder {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The mark is not a number.
     #[error("state folder {path}: its file FORMAT says {found:?}, not a number; is it a state folder of tidegate?")]
     NotOurs {
@@ -66,9 +81,9 @@ pub enum StateFolderError {
 }
 
 impl StateFolder {
-    /// Opens the folder, making it (0700) when it is not there.
+    /// Opens the folder, making it (0700) when it is not there. A folder that holds other things is refused untouched.
     /// # Errors
-    /// [`StateFolderError`] when it cannot be used or is of a newer version.
+    /// [`StateFolderError`] when it cannot be used, is something else, or is of a newer version.
     pub fn open(path: &Path) -> Result<Self, StateFolderError> {
         let not_usable = |source| StateFolderError::NotUsable { path: path.to_owned(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(not_usable)?;
@@ -77,11 +92,13 @@ impl StateFolder {
         if !metadata.is_dir() {
             return Err(not_usable(ErrorKind::NotADirectory.into()));
         }
-        if metadata.permissions().mode() & 0o077 != 0 {
-            descriptor.set_permissions(std::fs::Permissions::from_mode(0o700)).map_err(not_usable)?;
-        }
         let folder = Self { path: path.to_owned(), descriptor };
-        folder.check_format()?;
+        if !folder.check_format()? {
+            folder.require_empty()?;
+        }
+        if metadata.permissions().mode() & 0o077 != 0 {
+            folder.descriptor.set_permissions(std::fs::Permissions::from_mode(0o700)).map_err(not_usable)?;
+        }
         Ok(folder)
     }
 
@@ -90,17 +107,20 @@ impl StateFolder {
         &self.path
     }
 
-    /// Takes the lock, or says that another live process has it.
+    /// Takes the lock, or says that another live process has it. The first owner marks the folder.
     /// # Errors
-    /// [`StateFolderError::NotUsable`] when the lock file cannot be written.
+    /// [`StateFolderError::NotUsable`] when a file cannot be written.
     pub fn claim(&self) -> Result<Ownership, StateFolderError> {
         let not_usable = |source| StateFolderError::NotUsable { path: self.path.clone(), source };
-        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(self.path.join("lock"));
+        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(self.path.join(LOCK));
         let mut file = file.map_err(not_usable)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {
                 // for people who look; the lock itself is the kernel's
                 file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(not_usable)?;
+                if !self.check_format()? {
+                    self.mark().map_err(not_usable)?;
+                }
                 Ok(Ownership::Ours(OwnerLock { _file: file }))
             }
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(Ownership::Another),
@@ -114,23 +134,42 @@ impl StateFolder {
         PathBuf::from(format!("/proc/self/fd/{}/owner.sock", self.descriptor.as_raw_fd()))
     }
 
-    fn check_format(&self) -> Result<(), StateFolderError> {
-        let not_usable = |source| StateFolderError::NotUsable { path: self.path.clone(), source };
-        let mark = self.path.join("FORMAT");
-        let text = match std::fs::read_to_string(&mark) {
+    /// Whether the folder is marked, with a format that this version knows. An empty mark is none: it was never written whole
+    /// by a version that wrote it in place.
+    fn check_format(&self) -> Result<bool, StateFolderError> {
+        let text = match std::fs::read_to_string(self.path.join(MARK)) {
             Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                return std::fs::write(&mark, format!("{FORMAT}\n")).map_err(not_usable);
-            }
-            Err(error) => return Err(not_usable(error)),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(source) => return Err(StateFolderError::NotUsable { path: self.path.clone(), source }),
         };
         match text.trim().parse::<u32>() {
             Ok(found) if found > FORMAT => Err(StateFolderError::Newer { path: self.path.clone(), found }),
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(true),
+            Err(_) if text.is_empty() => Ok(false),
             Err(_) => {
                 Err(StateFolderError::NotOurs { path: self.path.clone(), found: text.chars().take(40).collect() })
             }
         }
+    }
+
+    /// Refuses a folder with something in it that an owner who has not marked it yet does not put there.
+    fn require_empty(&self) -> Result<(), StateFolderError> {
+        let not_usable = |source| StateFolderError::NotUsable { path: self.path.clone(), source };
+        for entry in std::fs::read_dir(&self.path).map_err(not_usable)? {
+            let name = entry.map_err(not_usable)?.file_name();
+            // a first owner that is about to mark it, or died before
+            if !BEFORE_THE_MARK.iter().any(|ours| name == *ours) {
+                return Err(StateFolderError::NotAStateFolder { path: self.path.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the mark whole or not at all; only the holder of the lock does.
+    fn mark(&self) -> std::io::Result<()> {
+        let unfinished = self.path.join(UNFINISHED_MARK);
+        std::fs::write(&unfinished, format!("{FORMAT}\n"))?;
+        std::fs::rename(&unfinished, self.path.join(MARK))
     }
 }
 
@@ -165,5 +204,30 @@ mod tests {
         let path = outside.path().join("state");
         std::fs::write(&path, "").unwrap();
         assert!(StateFolder::open(&path).unwrap_err().to_string().contains(path.to_str().unwrap()));
+    }
+
+    #[test]
+    fn a_folder_that_holds_other_things_is_refused_untouched() {
+        let outside = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(outside.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        std::fs::write(outside.path().join("notes.txt"), "mine").unwrap();
+        let error = StateFolder::open(outside.path()).unwrap_err().to_string();
+        assert!(error.contains("is not empty and no state folder of tidegate"), "{error}");
+        assert_eq!(std::fs::metadata(outside.path()).unwrap().permissions().mode() & 0o777, 0o755);
+        assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_first_owner_that_died_half_way_leaves_a_folder_that_the_next_one_marks() {
+        for left in [&["lock"][..], &["lock", "FORMAT.tmp"], &["lock", "FORMAT"]] {
+            let outside = tempfile::tempdir().unwrap();
+            for name in left {
+                std::fs::write(outside.path().join(name), "").unwrap();
+            }
+            let folder = StateFolder::open(outside.path()).unwrap();
+            assert!(matches!(folder.claim().unwrap(), Ownership::Ours(_)), "{left:?}");
+            assert_eq!(std::fs::read_to_string(outside.path().join("FORMAT")).unwrap(), "1\n", "{left:?}");
+            assert!(!outside.path().join("FORMAT.tmp").exists());
+        }
     }
 }
