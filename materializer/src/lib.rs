@@ -47,7 +47,7 @@ pub use counts::Counts;
 pub use error::Error;
 pub use interval::{Coverage, run_interval};
 pub use materialize::{Parts, Rebuild, Report, Request, ViewOutcome, ViewReport, materialize};
-pub use progress::{Phase, Progress, Silent, Step};
+pub use progress::{Logged, Phase, Progress, Silent, Step};
 pub use reclaim::{ReclaimReport, reclaim};
 pub use source::{OpenedView, ViewSource};
 pub use verify::{VerifyReport, VerifyRequest, verify};

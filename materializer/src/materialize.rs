@@ -174,21 +174,27 @@ pub async fn materialize<S: OnlineStore, R: ViewSource>(
     let mut report = Report::default();
     for view in planned {
         let run = ViewRun { planned: &view, snapshot: &snapshot, parts, now, cancel };
-        let done = run.run().await;
-        if done.outcome == ViewOutcome::Acknowledged
-            && let Some(moved) = parts.registry.settle(&done.view).await?
-        {
-            tracing::info!(
-                view = done.view,
-                version = moved.version,
-                field = done.field.0,
-                "readers moved to a new generation"
-            );
-            report.moved_to_version = Some(moved.version);
+        let mut done = run.run().await;
+        match settled(parts.registry, &done).await {
+            Ok(Some(version)) => report.moved_to_version = Some(version),
+            Ok(None) => {}
+            Err(error) => done.outcome = ViewOutcome::of(&error),
         }
         report.views.push(done);
     }
     Ok(report)
+}
+
+/// Moves readers to the view's building generation if its runs cover enough now. Also where there was nothing to do: the
+/// run that completed it may have been the last thing that a killed process did.
+async fn settled(registry: &Registry, done: &ViewReport) -> Result<Option<u64>, Error> {
+    if !matches!(done.outcome, ViewOutcome::Acknowledged | ViewOutcome::NothingToDo) {
+        return Ok(None);
+    }
+    let Some(moved) = registry.settle(&done.view).await? else { return Ok(None) };
+    let (view, version) = (&done.view, moved.version);
+    tracing::info!(view, version, field = done.field.0, "readers moved to a new generation");
+    Ok(Some(version))
 }
 
 fn require_forward(request: &Request, now: Micros) -> Result<(), Error> {
@@ -204,7 +210,7 @@ pub(crate) async fn newest(registry: &Registry) -> Result<Snapshot, Error> {
     Ok(registry.newest().await?.ok_or(tidegate_control::Error::NothingApplied)?)
 }
 
-/// The names of the views asked for, or of all.
+/// The names of the views asked for, each once, or of all.
 pub(crate) fn chosen(snapshot: &Snapshot, views: &[String]) -> Result<Vec<String>, Error> {
     let known = &snapshot.definitions.views;
     if views.is_empty() {
@@ -212,7 +218,10 @@ pub(crate) fn chosen(snapshot: &Snapshot, views: &[String]) -> Result<Vec<String
     }
     match views.iter().find(|view| !known.contains_key(*view)) {
         Some(view) => Err(unknown(snapshot, view)),
-        None => Ok(views.to_vec()),
+        None => {
+            let mut seen = std::collections::BTreeSet::new();
+            Ok(views.iter().filter(|view| seen.insert(*view)).cloned().collect())
+        }
     }
 }
 
