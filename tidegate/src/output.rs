@@ -66,6 +66,11 @@ impl Printer {
         Self { format: Format::Json, sink: Sink::Nowhere }
     }
 
+    /// Whether somebody sees [`Printer::progress`].
+    pub const fn is_live(&self) -> bool {
+        matches!(self.sink, Sink::Process { live: true })
+    }
+
     /// The chosen format.
     pub const fn format(&self) -> Format {
         self.format

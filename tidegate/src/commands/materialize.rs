@@ -1,22 +1,21 @@
 //! `materialize`: the request, the progress line, the table.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
-use tidegate_catalog::{Clock, Micros};
+use tidegate_catalog::Micros;
 use tidegate_materializer::{
-    Config, Counts, Parts, Phase, Progress, Rebuild, Report, Request, Step, ViewOutcome, ViewReport,
+    Config, Counts, Logged, Parts, Progress, Rebuild, Report, Request, Step, ViewOutcome, ViewReport,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{catalog::Done, exit};
 use crate::{
-    clock::SystemClock,
     instance::Instance,
     output::{Printer, table},
 };
 
-/// Microseconds between two log lines about one run.
-const LOG_EVERY_US: i64 = 5_000_000;
+/// Between two log lines about one run.
+const LOG_EVERY: Duration = Duration::from_secs(5);
 
 pub(super) fn request(views: &[String], start: Option<Micros>, end: Option<Micros>, rebuild: bool) -> Request {
     let rebuild = if rebuild { Rebuild::NewGeneration } else { Rebuild::No };
@@ -42,14 +41,15 @@ pub(super) async fn run(
     cancel: &CancellationToken,
     request: &Request,
 ) -> Result<Report, tidegate_materializer::Error> {
-    let progress = Shown { printer, clock: &instance.clock, logged: AtomicI64::new(0) };
+    let shown = Shown { printer };
+    let logged = Logged::new(&shown, instance.clock.as_ref(), LOG_EVERY);
     let config = config(instance);
     let parts = Parts {
         store: &instance.store,
         rows: &instance.engine,
         registry: &instance.registry,
         clock: instance.clock.as_ref(),
-        progress: &progress,
+        progress: if printer.is_live() { &shown } else { &logged },
         config: &config,
     };
     let report = tidegate_materializer::materialize(request, &parts, cancel).await;
@@ -157,48 +157,47 @@ fn examples(view: &str, counts: &Counts) -> String {
     text
 }
 
-/// A line that is rewritten on a terminal, and a log line every few seconds for everybody else.
+/// A line that is rewritten on a terminal.
 struct Shown<'a> {
     printer: &'a Printer,
-    clock: &'a SystemClock,
-    logged: AtomicI64,
 }
 
 impl Progress for Shown<'_> {
     fn report(&self, view: &str, step: &Step) {
-        let now = self.clock.wall_now().0;
-        let line = line(view, step);
-        let last = self.logged.load(Ordering::Relaxed);
-        if now.saturating_sub(last) >= LOG_EVERY_US && self.logged.swap(now, Ordering::Relaxed) == last && last != 0 {
-            tracing::info!(
-                view,
-                read_rows = step.read_rows,
-                acknowledged_rows = step.acknowledged_rows,
-                "materializing"
-            );
-        } else if last == 0 {
-            self.logged.store(now, Ordering::Relaxed);
-        }
-        self.printer.progress(line);
+        self.printer.progress(line(view, step));
     }
 }
 
 fn line(view: &str, step: &Step) -> String {
-    let seconds = step.elapsed.as_secs_f64().max(0.001);
-    let (what, rows) = match step.phase {
-        Phase::Reading => ("reading", step.read_rows),
-        Phase::Writing => ("writing", step.acknowledged_rows),
-        Phase::Done => ("done", step.read_rows),
-    };
-    let rate = rows as f64 / seconds;
-    let bar = match step.total_rows {
-        Some(total) if total > 0 && step.phase == Phase::Reading => {
+    let bar = match (step.total_rows, step.left()) {
+        (Some(total), Some(left)) if total > 0 => {
             let done = (step.read_rows as f64 / total as f64).min(1.0);
             let filled = "#".repeat((done * 20.0) as usize);
-            let left = (total.saturating_sub(step.read_rows)) as f64 / rate.max(1.0);
-            format!(" [{filled:.<20}] {left:.0} s left")
+            format!(" [{filled:.<20}] {:.0} s left", left.as_secs_f64())
         }
         _ => String::new(),
     };
-    format!("{view}: {what} {rows} rows, {rate:.0} rows/s{bar}")
+    format!("{view}: {} {} rows, {:.0} rows/s{bar}", step.phase.as_str(), step.rows(), step.rows_per_second())
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_materializer::Phase;
+
+    use super::*;
+
+    #[test]
+    fn the_line_of_a_terminal_shows_rows_a_second_and_the_time_left_where_it_is_known() {
+        let elapsed = Duration::from_secs(4);
+        let reading =
+            Step { phase: Phase::Reading, read_rows: 400, total_rows: Some(1_000), elapsed, ..Step::default() };
+        assert_eq!(line("v", &reading), "v: reading 400 rows, 100 rows/s [########............] 6 s left");
+        let unknown = Step { total_rows: None, ..reading };
+        assert_eq!(line("v", &unknown), "v: reading 400 rows, 100 rows/s");
+        let writing = Step { phase: Phase::Writing, acknowledged_rows: 40, ..reading };
+        assert_eq!(line("v", &writing), "v: writing 40 rows, 10 rows/s");
+        let over = Step { phase: Phase::Done, read_rows: 1_000, ..reading };
+        assert_eq!(line("v", &over), "v: done 1000 rows, 250 rows/s");
+        assert_eq!(line("v", &Step::default()), "v: reading 0 rows, 0 rows/s", "before the clock has moved");
+    }
 }
