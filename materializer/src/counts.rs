@@ -53,7 +53,7 @@ pub enum RejectReason {
     KeyTooLong,
     /// The row is over 1 MiB.
     RowTooLarge,
-    /// A value that does not fit its feature's type.
+    /// A value that does not fit its column's type: a time that cannot be read, or that microseconds cannot hold.
     WrongType,
     /// The store refused the row.
     Store,

@@ -29,6 +29,16 @@ pub enum Error {
         /// The first of them.
         example: Example,
     },
+    /// An audit at a time whose values the store has overwritten already.
+    #[error(
+        "the store holds rows up to {event_clock}, and what it held at {at} is gone; the earliest time that can be verified is {event_clock}"
+    )]
+    BeforeEventClock {
+        /// The time asked for.
+        at: Micros,
+        /// The store's event clock.
+        event_clock: Micros,
+    },
     /// A batch without the columns of the view's generation.
     #[error("feature view {view:?} yields other columns than its generation holds: {what}")]
     Batch {
@@ -70,7 +80,9 @@ impl Error {
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::Backwards { .. } => ErrorCode::InvalidArgument,
-            Self::TooManyBadRows { .. } | Self::Batch { .. } => ErrorCode::FailedPrecondition,
+            Self::TooManyBadRows { .. } | Self::BeforeEventClock { .. } | Self::Batch { .. } => {
+                ErrorCode::FailedPrecondition
+            }
             Self::Offline(error) => error.code(),
             Self::Control(error) => error.code(),
             Self::Store(error) => error.code(),

@@ -14,9 +14,11 @@ pub(crate) enum Place {
     Outside,
 }
 
-/// What a run covers: `start` or else where the newest acknowledged run ended; `end` or else now, and never after now.
+/// What a run covers: `start` or else where the newest acknowledged run ended; `end` or else now, and never after now. A
+/// start at the first instant that there is means before all time: so says whoever has no word for that.
 pub fn run_interval(start: Option<Micros>, end: Option<Micros>, acknowledged: Option<Micros>, now: Micros) -> Interval {
-    Interval { start: start.or(acknowledged), end: end.map_or(now, |end| end.min(now)) }
+    let start = start.or(acknowledged).filter(|start| *start != Micros::MIN);
+    Interval { start, end: end.map_or(now, |end| end.min(now)) }
 }
 
 /// The union of intervals: what a generation's acknowledged runs cover together.
@@ -86,6 +88,7 @@ mod tests {
         assert_eq!(run_interval(None, Some(Micros(500)), None, now).end, now);
         assert_eq!(run_interval(None, None, Some(Micros(40)), now), interval(40, 100));
         assert_eq!(run_interval(Some(Micros(7)), None, Some(Micros(40)), now), interval(7, 100));
+        assert_eq!(run_interval(Some(Micros::MIN), None, None, now), run_interval(None, None, None, now));
         assert!(run_interval(None, None, Some(now), now).is_empty());
         assert!(interval(10, 9).is_empty());
         assert!(!Interval { start: None, end: Micros::MIN }.is_empty(), "the first instant belongs to it");

@@ -237,7 +237,7 @@ pub(crate) async fn newest(registry: &Registry) -> Result<Snapshot, Error> {
     Ok(registry.newest().await?.ok_or(tidegate_control::Error::NothingApplied)?)
 }
 
-/// The names of the views asked for, or of all.
+/// The names of the views asked for, each once, or of all.
 pub(crate) fn chosen(snapshot: &Snapshot, views: &[String]) -> Result<Vec<String>, Error> {
     let known = &snapshot.definitions.views;
     if views.is_empty() {
@@ -245,7 +245,10 @@ pub(crate) fn chosen(snapshot: &Snapshot, views: &[String]) -> Result<Vec<String
     }
     match views.iter().find(|view| !known.contains_key(*view)) {
         Some(view) => Err(unknown(snapshot, view)),
-        None => Ok(views.to_vec()),
+        None => {
+            let mut seen = std::collections::BTreeSet::new();
+            Ok(views.iter().filter(|view| seen.insert(*view)).cloned().collect())
+        }
     }
 }
 

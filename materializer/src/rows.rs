@@ -1,9 +1,10 @@
 //! From a view's normalised batches to entity keys and row bytes; every row that is not one is counted, with its reason.
 //!
-//! Column order of a normalised batch: join keys sorted by name, event, created, deleted, features in declared order.
+//! Column order of a normalised batch: join keys sorted by name, event, created, deleted, features in declared order, and
+//! last why a row is none.
 
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, RecordBatch, TimestampMicrosecondArray, cast::AsArray,
+    Array, ArrayRef, BooleanArray, RecordBatch, StringArray, TimestampMicrosecondArray, cast::AsArray,
     types::TimestampMicrosecondType,
 };
 use bytes::BytesMut;
@@ -52,6 +53,19 @@ struct Columns<'b> {
     created: &'b TimestampMicrosecondArray,
     deleted: &'b BooleanArray,
     features: Vec<Column<'b>>,
+    refused: &'b StringArray,
+}
+
+impl Window {
+    fn takes(&self, event: Micros) -> bool {
+        self.covered.place(event, self.now) == Place::Inside
+    }
+}
+
+impl Columns<'_> {
+    fn key_text(&self, row: usize) -> String {
+        self.keys.iter().map(|column| column.text(row)).collect::<Vec<_>>().join(", ")
+    }
 }
 
 impl RowEncoder {
@@ -93,7 +107,13 @@ impl RowEncoder {
         counts.read += batch.num_rows() as u64;
         let mut values = Vec::with_capacity(columns.features.len());
         for row in 0..batch.num_rows() {
-            let Some(event) = wanted(time(columns.event, row), window, counts) else { continue };
+            let event = time(columns.event, row);
+            if columns.refused.is_valid(row) && event.is_none_or(|event| window.takes(event)) {
+                let why = || columns.refused.value(row).to_owned();
+                counts.reject(RejectReason::WrongType, || Example { key: columns.key_text(row), why: why() });
+                continue;
+            }
+            let Some(event) = wanted(event, window, counts) else { continue };
             let Some(key) = self.key(&columns, row, counts) else { continue };
             let stamp = Stamp { event, created: time(columns.created, row) };
             let deleted = columns.deleted.is_valid(row) && columns.deleted.value(row);
@@ -114,12 +134,12 @@ impl RowEncoder {
 
     fn columns<'b>(&self, batch: &'b RecordBatch) -> Result<Columns<'b>, Error> {
         let wrong = |what: &str| Error::Batch { view: self.view.clone(), what: what.to_owned() };
-        let expected = self.join_keys + 3 + self.features.len();
+        let expected = self.join_keys + 4 + self.features.len();
         if batch.num_columns() != expected {
             return Err(wrong(&format!("{} columns instead of {expected}", batch.num_columns())));
         }
         let (keys, rest) = batch.columns().split_at(self.join_keys);
-        let [event, created, deleted, features @ ..] = rest else { return Err(wrong("no time columns")) };
+        let [event, created, deleted, features @ .., refused] = rest else { return Err(wrong("no time columns")) };
         let column =
             |array: &'b ArrayRef| Column::of(array).ok_or_else(|| wrong(&format!("a column of {}", array.data_type())));
         Ok(Columns {
@@ -128,22 +148,23 @@ impl RowEncoder {
             created: created.as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(|| wrong("its created time"))?,
             deleted: deleted.as_boolean_opt().ok_or_else(|| wrong("its deleted flag"))?,
             features: features.iter().map(column).collect::<Result<_, _>>()?,
+            refused: refused.as_string_opt().ok_or_else(|| wrong("why rows are refused"))?,
         })
     }
 
     /// The row's entity key; a null part or a key that is too long is counted.
     fn key(&mut self, columns: &Columns<'_>, row: usize, counts: &mut Counts) -> Option<EntityKey> {
         if columns.keys.iter().any(|column| column.is_null(row)) {
-            let parts = || columns.keys.iter().map(|column| column.text(row)).collect::<Vec<_>>().join(", ");
-            counts.count_null_key(|| Example { key: parts(), why: "a part of the entity key is null".to_owned() });
+            let why = || "a part of the entity key is null".to_owned();
+            counts.count_null_key(|| Example { key: columns.key_text(row), why: why() });
             return None;
         }
         let values = columns.keys.iter().filter_map(|column| key_value(column.value(row)));
         match EntityKey::encode(self.project, self.key_set, values, &mut self.key_buffer) {
             Ok(key) => Some(key),
             Err(error @ (KeyError::TooLong { .. } | KeyError::NotAKey { .. })) => {
-                let parts = || columns.keys.iter().map(|column| column.text(row)).collect::<Vec<_>>().join(", ");
-                counts.reject(RejectReason::KeyTooLong, || Example { key: parts(), why: error.to_string() });
+                let why = || error.to_string();
+                counts.reject(RejectReason::KeyTooLong, || Example { key: columns.key_text(row), why: why() });
                 None
             }
         }

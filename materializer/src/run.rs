@@ -136,6 +136,7 @@ impl<S: OnlineStore, R: ViewSource> ViewRun<'_, S, R> {
         let (read_rows, mut result) = self.read(opened, batches, began).await;
         drop(turn);
         let turn = self.turns.writing.acquire().await.ok();
+        let began = self.parts.clock.monotonic();
         let mut stored = Counts::default();
         if result.is_ok() {
             let pipeline = Pipeline {

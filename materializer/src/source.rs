@@ -24,7 +24,8 @@ pub trait ViewSource: Send + Sync {
 
 /// A view's rows, ready to flow.
 pub struct OpenedView {
-    /// Normalised batches: join keys sorted by name, event, created, deleted, features in declared order.
+    /// Normalised batches: join keys sorted by name, event, created, deleted, features in declared order, and last why a
+    /// row is none (null in all others).
     pub batches: BoxStream<'static, Result<RecordBatch, Error>>,
     /// The files that they come from.
     pub sources: Vec<SourceFile>,

@@ -113,7 +113,7 @@ impl ViewVerification {
 ///
 /// Cancel-safe: reading changes nothing. Writers that race an audit may show up as newer rows online.
 /// # Errors
-/// An unknown view, a view whose rows cannot be computed, a store or registry that cannot be read,
+/// A time before the store's event clock, an unknown view, a view whose rows cannot be computed, a store or registry that cannot be read,
 /// [`Error::Interrupted`]. A mismatch is no error.
 pub async fn verify<S: OnlineStore, R: ViewSource>(
     request: &VerifyRequest,
@@ -122,6 +122,10 @@ pub async fn verify<S: OnlineStore, R: ViewSource>(
 ) -> Result<VerifyReport, Error> {
     let at = parts.clock.event_now();
     let snapshot = newest(parts.registry).await?;
+    let event_clock = parts.store.marks(Deadline::NEVER).await?.event_clock;
+    if event_clock > at {
+        return Err(Error::BeforeEventClock { at, event_clock });
+    }
     let mut report = VerifyReport::default();
     for name in chosen(&snapshot, &request.views)? {
         let view = snapshot.definitions.views.get(&name);

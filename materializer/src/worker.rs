@@ -8,8 +8,10 @@
 use std::path::Path;
 
 use arrow_array::RecordBatch;
+use tidegate_catalog::row::RowHeader;
 use tidegate_store::Put;
 use tokio::sync::{mpsc, oneshot};
+use xxhash_rust::xxh3::xxh3_128;
 
 use crate::{
     Config, Counts, Error,
@@ -20,6 +22,8 @@ use crate::{
 
 /// Batches that wait for the thread.
 const WAITING_BATCHES: usize = 2;
+/// A batch of more rows grows as it fills: the setting has no upper bound.
+const LARGEST_RESERVED_ROWS: usize = 10_000;
 
 /// What goes into the thread. A channel that closes before [`Input::End`] is a run given up: nothing is written.
 #[derive(Debug)]
@@ -120,15 +124,15 @@ impl Work {
 
     /// Hands the winners on in batches and answers their hash.
     fn emit(&self, mut found: Winners, winners: &mpsc::Sender<Vec<Put>>, counts: &mut Counts) -> Result<String, Error> {
-        let (mut rows, mut sum) = (0_u64, 0_u128);
-        let empty = || Vec::with_capacity(self.config.batch_rows);
+        let (mut rows, mut sum, mut hashed) = (0_u64, 0_u128, Vec::new());
+        let empty = || Vec::with_capacity(self.config.batch_rows.min(LARGEST_RESERVED_ROWS));
         let mut next = empty();
         while let Some(winner) = found.next().map_err(|error| spill(&self.config.spill_folder, error))? {
             if self.sample.as_ref().is_some_and(|sample| !sample.contains(winner.key.as_bytes())) {
                 continue;
             }
             rows += 1;
-            sum = sum.wrapping_add(winner.hash);
+            sum = sum.wrapping_add(content_hash(winner.key.as_bytes(), &winner.row, &mut hashed));
             next.push(Put { key: winner.key, field: self.encoder.field(), row: winner.row });
             if next.len() >= self.config.batch_rows {
                 winners.blocking_send(std::mem::replace(&mut next, empty())).map_err(|_| Error::Interrupted)?;
@@ -152,6 +156,25 @@ impl Work {
             _ => Ok(()),
         }
     }
+}
+
+/// The hash of what a row says of which entity. The row's check is left out: it differs between generations that hold the
+/// same, and so a generation built anew can be compared with the one before.
+fn content_hash(key: &[u8], row: &[u8], buffer: &mut Vec<u8>) -> u128 {
+    buffer.clear();
+    buffer.extend_from_slice(&(key.len() as u64).to_le_bytes());
+    buffer.extend_from_slice(key);
+    match RowHeader::split(row) {
+        Some((header, values)) => {
+            buffer.extend_from_slice(&header.stamp.event.0.to_le_bytes());
+            buffer.push(u8::from(header.stamp.created.is_some()));
+            buffer.extend_from_slice(&header.stamp.created.map_or(0, |created| created.0).to_le_bytes());
+            buffer.push(u8::from(header.tombstone));
+            buffer.extend_from_slice(values);
+        }
+        None => buffer.extend_from_slice(row),
+    }
+    xxh3_128(buffer)
 }
 
 fn spill(folder: &Path, source: std::io::Error) -> Error {

@@ -20,6 +20,7 @@ use tidegate_catalog::{
 
 use crate::{
     Error,
+    hints::with_quoted_names,
     source::{PinnedSource, SourceTable},
 };
 
@@ -30,7 +31,7 @@ pub struct EngineConfig {
     pub memory_bytes: usize,
     /// Where it spills; made when needed, emptied with the query.
     pub spill_folder: PathBuf,
-    /// Partitions of a query; `None` is one a core.
+    /// Partitions of a query; `None` is one a core. Fewer where there is little memory.
     pub partitions: Option<usize>,
 }
 
@@ -40,6 +41,9 @@ pub struct Engine {
     config: EngineConfig,
     root: PathBuf,
 }
+
+/// What a partition needs at least: many sorts side by side leave none of them, nor their merge, enough to work with.
+const PARTITION_BYTES: usize = 8 << 20;
 
 /// A view's query planned over pinned sources.
 pub(crate) struct Planned {
@@ -51,6 +55,11 @@ impl Engine {
     /// An engine for the project in `root`: relative paths of sources start there.
     pub fn new(config: EngineConfig, root: &Path) -> Self {
         Self { config, root: root.to_owned() }
+    }
+
+    /// What one query may hold.
+    pub(crate) const fn memory_bytes(&self) -> usize {
+        self.config.memory_bytes
     }
 
     /// Pins the sources named, off the async workers.
@@ -65,7 +74,12 @@ impl Engine {
     /// Plans a view's query over sources that are pinned for it alone.
     pub(crate) async fn plan(&self, view: &FeatureView, definitions: &Definitions) -> Result<Planned, Error> {
         let sources = self.pin(definitions, &view.source_names(definitions)).await?;
-        let frame = self.frame(view, &sources).await?;
+        let frame = self.frame(view, &sources).await.map_err(|error| match &view.query {
+            ViewQuery::Sql(sql) | ViewQuery::Source { filter: Some(sql), .. } => {
+                with_quoted_names(error, sql, &sources)
+            }
+            ViewQuery::Source { filter: None, .. } => with_quoted_names(error, "", &sources),
+        })?;
         Ok(Planned { frame, sources })
     }
 
@@ -93,9 +107,8 @@ impl Engine {
             .build_arc()
             .map_err(failed)?;
         let mut config = SessionConfig::new().with_information_schema(false);
-        if let Some(partitions) = self.config.partitions {
-            config = config.with_target_partitions(partitions);
-        }
+        let partitions = self.config.partitions.unwrap_or_else(|| config.target_partitions());
+        config = config.with_target_partitions(partitions.min(self.config.memory_bytes / PARTITION_BYTES).max(1));
         config.options_mut().execution.time_zone = Some("UTC".to_owned());
         config.options_mut().execution.parquet.pushdown_filters = false;
         // what a sort keeps back for its merge must fit the limit, whatever the limit

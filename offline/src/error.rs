@@ -85,6 +85,16 @@ pub enum Error {
         /// What there is.
         has: String,
     },
+    /// The query yields two columns of this name.
+    #[error(
+        "feature view {view:?}: its query yields more than one column {column:?}; give each a name of its own with AS"
+    )]
+    Ambiguous {
+        /// The view.
+        view: String,
+        /// The column.
+        column: String,
+    },
     /// A column's type does not fit and is not to be narrowed.
     #[error("feature view {view:?}: column {column:?} is {found}, which is no {expected}; cast it in the SQL")]
     ColumnType {
@@ -105,6 +115,26 @@ pub enum Error {
         /// The column.
         column: String,
         /// Why not.
+        reason: String,
+    },
+    /// The query cannot be computed for a row: a cast that fails, a division by zero.
+    #[error(
+        "feature view {view:?}: a row cannot be computed: {reason}; where a null will do, TRY_CAST and NULLIF give one"
+    )]
+    Row {
+        /// The view.
+        view: String,
+        /// What the engine says.
+        reason: String,
+    },
+    /// The query needs more memory than it may have, and cannot spill.
+    #[error("feature view {view:?}: its query needs more than offline.memory_bytes = {memory_bytes}: {reason}")]
+    Memory {
+        /// The view.
+        view: String,
+        /// The limit.
+        memory_bytes: usize,
+        /// What the engine says.
         reason: String,
     },
     /// The engine failed while running the query.
@@ -131,11 +161,15 @@ impl Error {
             | Self::Path { .. }
             | Self::File { .. }
             | Self::Conflict { .. }
+            | Self::Row { .. }
             | Self::Changed { .. } => ErrorCode::FailedPrecondition,
             Self::NotYet { .. } => ErrorCode::Unimplemented,
-            Self::Query { .. } | Self::NoColumn { .. } | Self::ColumnType { .. } | Self::Value { .. } => {
-                ErrorCode::InvalidArgument
-            }
+            Self::Query { .. }
+            | Self::NoColumn { .. }
+            | Self::Ambiguous { .. }
+            | Self::ColumnType { .. }
+            | Self::Value { .. } => ErrorCode::InvalidArgument,
+            Self::Memory { .. } => ErrorCode::ResourceExhausted,
             Self::Execution { .. } | Self::Engine { .. } => ErrorCode::Internal,
         }
     }

@@ -6,14 +6,11 @@ use std::collections::BTreeMap;
 use arrow_schema::Schema;
 use datafusion::{
     common::tree_node::{TreeNode, TreeNodeRecursion},
-    logical_expr::{
-        Expr, LogicalPlan, Volatility, WindowFunctionDefinition,
-        expr::{AggregateFunction, WindowFunction},
-    },
+    logical_expr::{Expr, LogicalPlan, Volatility},
 };
 use tidegate_catalog::Definitions;
 
-use crate::{Engine, Error};
+use crate::{Engine, Error, order};
 
 /// What is known of a project's sources and views.
 #[derive(Debug)]
@@ -47,8 +44,10 @@ impl Engine {
         for (name, view) in &definitions.views {
             let planned = self.plan(view, definitions).await.map(|planned| {
                 let schema = planned.frame.schema().as_arrow().clone();
-                let findings = Findings::of(planned.frame.logical_plan());
-                PlannedQuery { schema, volatile: findings.volatile, order_warnings: findings.order }
+                let volatile = volatile(planned.frame.logical_plan());
+                // what the view does not take cannot show the order of rows
+                let taken = planned.selected(view).unwrap_or(planned.frame);
+                PlannedQuery { schema, volatile, order_warnings: order::warnings(taken.into_unoptimized_plan()) }
             });
             facts.views.insert(name.clone(), planned);
         }
@@ -56,87 +55,27 @@ impl Engine {
     }
 }
 
-#[derive(Default)]
-struct Findings {
-    volatile: Vec<String>,
-    order: Vec<String>,
-}
-
-impl Findings {
-    fn of(plan: &LogicalPlan) -> Self {
-        let mut findings = Self::default();
-        let walked = plan.apply_with_subqueries(|node| {
-            findings.look_at_limit(node);
-            node.apply_expressions(|expression| {
-                expression.apply(|part| {
-                    findings.look_at(part);
-                    Ok(TreeNodeRecursion::Continue)
-                })
+/// Functions that are not decided by their arguments, sorted. Of the stable ones only the clocks: now(), current_date...
+fn volatile(plan: &LogicalPlan) -> Vec<String> {
+    let mut found = Vec::new();
+    let walked = plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expression| {
+            expression.apply(|part| {
+                if let Expr::ScalarFunction(call) = part {
+                    let (name, volatility) = (call.name().to_lowercase(), call.func.signature().volatility);
+                    if volatility == Volatility::Volatile || (volatility == Volatility::Stable && is_clock(&name)) {
+                        found.push(name);
+                    }
+                }
+                Ok(TreeNodeRecursion::Continue)
             })
-        });
-        debug_assert!(walked.is_ok(), "looking at a plan does not fail");
-        findings.volatile.sort();
-        findings.volatile.dedup();
-        findings.order.sort();
-        findings.order.dedup();
-        findings
-    }
-
-    fn look_at(&mut self, expression: &Expr) {
-        match expression {
-            Expr::ScalarFunction(call) if call.func.signature().volatility != Volatility::Immutable => {
-                // stable functions are the clocks: now(), current_date, current_time
-                let name = call.name().to_lowercase();
-                if call.func.signature().volatility == Volatility::Volatile || is_clock(&name) {
-                    self.volatile.push(name);
-                }
-            }
-            Expr::AggregateFunction(AggregateFunction { func, params }) => {
-                let name = func.name().to_lowercase();
-                if ORDERED_AGGREGATES.contains(&name.as_str()) && params.order_by.is_empty() {
-                    self.order
-                        .push(format!("{name}() without ORDER BY depends on the order of rows; add one inside it"));
-                }
-            }
-            Expr::WindowFunction(window) => self.look_at_window(window),
-            _ => {}
-        }
-    }
-
-    fn look_at_window(&mut self, window: &WindowFunction) {
-        let name = match &window.fun {
-            WindowFunctionDefinition::WindowUDF(function) => function.name().to_lowercase(),
-            WindowFunctionDefinition::AggregateUDF(function) => function.name().to_lowercase(),
-        };
-        let ordered = !window.params.order_by.is_empty();
-        if name == "row_number" {
-            self.order.push(
-                "row_number() over ties depends on the order of rows; order it by columns that are unique together"
-                    .to_owned(),
-            );
-        } else if !ordered && (ORDERED_WINDOWS.contains(&name.as_str()) || ORDERED_AGGREGATES.contains(&name.as_str()))
-        {
-            self.order.push(format!("{name}() without ORDER BY in its window depends on the order of rows; add one"));
-        }
-    }
-
-    fn look_at_limit(&mut self, node: &LogicalPlan) {
-        let LogicalPlan::Limit(limit) = node else { return };
-        let mut below = limit.input.as_ref();
-        while let LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) = below {
-            match below.inputs().first() {
-                Some(input) => below = input,
-                None => return,
-            }
-        }
-        if !matches!(below, LogicalPlan::Sort(_)) {
-            self.order.push("LIMIT without ORDER BY keeps rows by chance; order them by unique columns".to_owned());
-        }
-    }
+        })
+    });
+    debug_assert!(walked.is_ok(), "looking at a plan does not fail");
+    found.sort();
+    found.dedup();
+    found
 }
-
-const ORDERED_AGGREGATES: [&str; 5] = ["array_agg", "string_agg", "first_value", "last_value", "nth_value"];
-const ORDERED_WINDOWS: [&str; 7] = ["rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "lead", "lag"];
 
 fn is_clock(name: &str) -> bool {
     ["now", "current_date", "current_time", "current_timestamp", "today"].contains(&name)

@@ -12,15 +12,19 @@
 mod engine;
 mod error;
 mod facts;
+mod hints;
 mod normalise;
+mod order;
 mod parquet_file;
 mod source;
+mod times;
+mod unread;
 mod view;
 
 pub use engine::{Engine, EngineConfig};
 pub use error::Error;
 pub use facts::{OfflineFacts, PlannedQuery};
-pub use normalise::{CREATED, DELETED, EVENT};
+pub use normalise::{CREATED, DELETED, EVENT, REFUSED};
 pub use parquet_file::parquet_bytes;
 pub use source::{PinnedFile, PinnedSource};
-pub use view::ViewRows;
+pub use view::{Spilled, ViewRows};

@@ -3,14 +3,25 @@
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use datafusion::logical_expr::{Expr, ident};
+use arrow_schema::ArrowError;
+use datafusion::{
+    error::DataFusionError,
+    logical_expr::{Expr, ident},
+    physical_plan::{ExecutionPlan, execute_stream},
+    prelude::DataFrame,
+};
 use futures::{
     Stream, StreamExt,
     stream::{self, BoxStream},
 };
 use tidegate_catalog::{Definitions, definitions::FeatureView};
 
-use crate::{Engine, Error, PinnedSource, normalise::Normaliser};
+use crate::{
+    Engine, Error, PinnedSource,
+    engine::Planned,
+    normalise::Normaliser,
+    unread::{keep_unread, unread},
+};
 
 /// A view opened for reading.
 pub struct ViewRows {
@@ -19,8 +30,11 @@ pub struct ViewRows {
     /// How many rows the sources hold together: an upper bound for a plain view, a hint for any other.
     pub source_rows: u64,
     /// The batches, in any order. Columns: join keys by name, `event`, `created`, `deleted`, then the features in declared
-    /// order, each in the Arrow type of its definition.
+    /// order, each in the Arrow type of its definition; last `refused`, which says why a row is none, and is null in all
+    /// others.
     pub batches: BoxStream<'static, Result<RecordBatch, Error>>,
+    /// How much did not fit into memory.
+    pub spilled: Spilled,
 }
 
 impl Engine {
@@ -30,24 +44,75 @@ impl Engine {
     /// [`Error`] when a source cannot be read, the query cannot be planned, or its output does not fit the definition.
     pub async fn view_rows(&self, view: &FeatureView, definitions: &Definitions) -> Result<ViewRows, Error> {
         let planned = self.plan(view, definitions).await?;
-        let columns = output_columns(view);
         let normaliser = Normaliser::new(view, planned.frame.schema().as_arrow())?;
-        let execution = |error: datafusion::error::DataFusionError| Error::Execution {
-            view: view.name.clone(),
-            reason: error.strip_backtrace(),
-        };
-        let selected = columns.iter().map(|name| ident(name.as_str())).collect::<Vec<Expr>>();
-        let frame = planned.frame.select(selected).map_err(execution)?;
-        let rows = frame.execute_stream().await.map_err(execution)?;
-        let name = view.name.clone();
-        let batches = rows.map(move |batch| {
-            let batch =
-                batch.map_err(|error| Error::Execution { view: name.clone(), reason: error.strip_backtrace() })?;
-            normaliser.normalise(&batch)
-        });
+        let (name, memory_bytes) = (view.name.clone(), self.memory_bytes());
+        let failed = move |error: DataFusionError| execution_error(&name, memory_bytes, &error);
+        let frame = planned.readable(view).map_err(&failed)?;
+        let task = Arc::new(frame.task_ctx());
+        let plan = frame.create_physical_plan().await.map_err(&failed)?;
+        let rows = execute_stream(Arc::clone(&plan), task).map_err(&failed)?;
+        let batches = rows.map(move |batch| normaliser.normalise(&batch.map_err(&failed)?));
         let source_rows = planned.sources.iter().flat_map(|source| &source.files).map(|file| file.rows).sum();
         let sources = planned.sources.clone();
-        Ok(ViewRows { batches: checked_at_the_end(batches, sources).boxed(), source_rows, sources: planned.sources })
+        let batches = checked_at_the_end(batches, sources).boxed();
+        Ok(ViewRows { batches, source_rows, sources: planned.sources, spilled: Spilled(plan) })
+    }
+}
+
+/// What a query has put into files because it did not fit into memory, so far.
+#[derive(Clone, Debug)]
+pub struct Spilled(Arc<dyn ExecutionPlan>);
+
+impl Spilled {
+    /// Bytes in all files that the query has written.
+    pub fn bytes(&self) -> usize {
+        bytes_of(self.0.as_ref())
+    }
+}
+
+fn bytes_of(plan: &dyn ExecutionPlan) -> usize {
+    let own = plan.metrics().and_then(|metrics| metrics.spilled_bytes()).unwrap_or(0);
+    own + plan.children().into_iter().map(|input| bytes_of(input.as_ref())).sum::<usize>()
+}
+
+/// What a query that fails while it runs says to whoever wrote it.
+fn execution_error(view: &str, memory_bytes: usize, error: &DataFusionError) -> Error {
+    let (view, reason) = (view.to_owned(), error.strip_backtrace());
+    match error.find_root() {
+        DataFusionError::ResourcesExhausted(reason) => Error::Memory { view, memory_bytes, reason: reason.clone() },
+        DataFusionError::ArrowError(error, _) => match error.as_ref() {
+            ArrowError::CastError(reason) | ArrowError::ParseError(reason) | ArrowError::ComputeError(reason) => {
+                Error::Row { view, reason: reason.clone() }
+            }
+            ArrowError::DivideByZero | ArrowError::ArithmeticOverflow(_) => {
+                Error::Row { view, reason: error.to_string() }
+            }
+            _ => Error::Execution { view, reason },
+        },
+        // functions say so of their arguments
+        DataFusionError::Execution(reason) => Error::Row { view, reason: reason.clone() },
+        _ => Error::Execution { view, reason },
+    }
+}
+
+impl Planned {
+    /// The columns that `view` takes, and beside its times what could not be read as one.
+    fn readable(&self, view: &FeatureView) -> datafusion::common::Result<DataFrame> {
+        let times = [Some(&view.timestamp_field), view.created_timestamp_field.as_ref()];
+        let times = times.into_iter().flatten().collect::<Vec<_>>();
+        let (state, plan) = self.frame.clone().into_parts();
+        let frame = DataFrame::new(state, keep_unread(plan, &times)?);
+        let has = |name: &String| frame.schema().has_column_with_unqualified_name(name);
+        let kept = times.into_iter().map(|time| unread(time)).filter(has);
+        let columns = output_columns(view).into_iter().chain(kept);
+        let columns = columns.map(ident).collect::<Vec<Expr>>();
+        frame.select(columns)
+    }
+
+    /// The query with only the columns that `view` takes.
+    pub(crate) fn selected(&self, view: &FeatureView) -> datafusion::common::Result<DataFrame> {
+        let columns = output_columns(view);
+        self.frame.clone().select(columns.iter().map(|name| ident(name.as_str())).collect::<Vec<Expr>>())
     }
 }
 

@@ -99,12 +99,9 @@ impl Registry {
     /// # Errors
     /// When the database fails.
     pub async fn last_rows(&self) -> Result<BTreeMap<String, u64>, Error> {
-        let acknowledged = RunFilter { state: Some(RunState::Acknowledged), ..RunFilter::default() };
-        let mut rows = BTreeMap::new();
-        for run in self.runs(&acknowledged).await?.into_iter().filter(|run| run.rows_read > 0) {
-            rows.entry(run.start.view).or_insert(run.rows_read);
-        }
-        Ok(rows)
+        let mut connection = self.storage.read().await?;
+        let rows = runs::last_rows(&mut connection).await.map_err(|source| self.storage.failed(source))?;
+        Ok(rows.into_iter().map(|(view, rows)| (view, from_db(rows))).collect())
     }
 
     /// Marks every running run as abandoned and answers them. Only the owner of the state folder may call it, once, before

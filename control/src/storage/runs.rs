@@ -119,13 +119,14 @@ pub(crate) async fn list(connection: &mut Connection, wanted: Wanted<'_>) -> sql
         .await
 }
 
-/// Whether an earlier acknowledged run of the same generation, interval and sources had other content than `row`.
+/// Whether an earlier acknowledged run of the same definition, interval and sources had other content than `row`, in this
+/// generation or in one before.
 pub(crate) async fn contradicted(connection: &mut Connection, row: &RunRow) -> sqlx::Result<bool> {
-    let select = "SELECT COUNT(*) FROM runs WHERE view = $1 AND field = $2 AND state = 'acknowledged' AND id < $3
+    let select = "SELECT COUNT(*) FROM runs WHERE view = $1 AND fingerprint = $2 AND state = 'acknowledged' AND id < $3
         AND start_us IS NOT DISTINCT FROM $4 AND end_us = $5 AND sources = $6 AND content_hash <> $7";
     let earlier = sqlx::query_scalar::<_, i64>(select)
         .bind(&row.view)
-        .bind(row.field)
+        .bind(&row.fingerprint)
         .bind(row.id)
         .bind(row.start_us)
         .bind(row.end_us)
@@ -134,4 +135,11 @@ pub(crate) async fn contradicted(connection: &mut Connection, row: &RunRow) -> s
         .fetch_one(connection)
         .await?;
     Ok(earlier > 0)
+}
+
+/// Rows that each view's newest acknowledged run with any rows read.
+pub(crate) async fn last_rows(connection: &mut Connection) -> sqlx::Result<Vec<(String, i64)>> {
+    let select = "SELECT view, rows_read FROM runs WHERE id IN
+        (SELECT MAX(id) FROM runs WHERE state = 'acknowledged' AND rows_read > 0 GROUP BY view)";
+    sqlx::query_as(select).fetch_all(connection).await
 }

@@ -31,6 +31,18 @@ pub const VOLATILE_FUNCTIONS: [&str; 19] = [
 /// Those that SQL calls without brackets.
 const BARE: [&str; 5] = ["current_timestamp", "current_date", "current_time", "localtimestamp", "localtime"];
 
+/// The name under which a planner tells a function that SQL calls `function`.
+pub(super) fn planned_as(function: &str) -> &str {
+    match function {
+        "current_timestamp" | "localtimestamp" => "now",
+        "localtime" => "current_time",
+        "today" => "current_date",
+        "rand" => "random",
+        "uuidv4" | "gen_random_uuid" => "uuid",
+        other => other,
+    }
+}
+
 /// A call of a volatile function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VolatileCall {

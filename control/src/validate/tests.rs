@@ -242,6 +242,10 @@ fn volatile_functions_are_refused_by_name_from_the_text_and_from_the_plan() {
     assert_eq!(in_plan, [format!("FeatureView weather: sql: dice{words}")]);
     let both = errors("SELECT random() FROM obs", &with_view(|view| view.volatile = vec!["random".to_owned()]));
     assert_eq!(both.len(), 1, "told once");
+    let clock = with_view(|view| view.volatile = vec!["now".to_owned()]);
+    let alias = errors("SELECT * FROM obs WHERE at < current_timestamp", &clock);
+    let written = format!("FeatureView weather: sql (line 1, column 30): current_timestamp{words}");
+    assert_eq!(alias, [written], "under the name that was written, not the planner's too");
     let mut plain = definitions(SQL);
     let filter = Some("at < now()".to_owned());
     plain.views.get_mut("weather").unwrap().query =

@@ -6,7 +6,11 @@ use tidegate_catalog::{
     definitions::{FeatureView, ViewQuery},
 };
 
-use super::{Problems, Severity, functions::volatile_calls, suggestion};
+use super::{
+    Problems, Severity,
+    functions::{planned_as, volatile_calls},
+    suggestion,
+};
 use crate::{
     Facts, Kind, Target,
     facts::{Fact, PlannedView},
@@ -34,7 +38,7 @@ pub(super) fn check(definitions: &Definitions, view: &FeatureView, facts: &Facts
     }
     let Some(planned) = problems.gathered(facts.views.get(&view.name), &query, "its columns") else { return };
     for function in &planned.volatile {
-        if !calls.iter().any(|call| call.function.eq_ignore_ascii_case(function)) {
+        if !calls.iter().any(|call| planned_as(call.function).eq_ignore_ascii_case(function)) {
             problems.push(Severity::Error, &query, refused(function));
         }
     }

@@ -10,7 +10,7 @@
 use bytes::{Bytes, BytesMut};
 use hashbrown::HashTable;
 use tidegate_catalog::EntityKey;
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// The front of an entry: live flag, key length, row length.
 const FRONT: usize = 9;
@@ -33,8 +33,6 @@ pub(crate) struct WinnerRow {
     pub(crate) key: EntityKey,
     /// Its canonical bytes.
     pub(crate) row: Bytes,
-    /// The hash of key and row, for the content hash of a run.
-    pub(crate) hash: u128,
 }
 
 /// Where an entry begins: piece and offset.
@@ -236,10 +234,8 @@ impl Iterator for Entries {
             let (live, key_end) = (entry.live, FRONT + entry.key.len());
             let whole = self.rest.split_to(key_end + entry.row.len());
             if live {
-                // lengths, key and row lie side by side: one hash over them all is injective
-                let hash = xxh3_128(whole.get(1..).unwrap_or_default());
                 let key = EntityKey::from_stored(whole.slice(FRONT..key_end));
-                return Some(WinnerRow { key, row: whole.slice(key_end..), hash });
+                return Some(WinnerRow { key, row: whole.slice(key_end..) });
             }
         }
     }

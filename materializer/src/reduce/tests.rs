@@ -92,25 +92,3 @@ fn rows_that_grow_and_shrink_keep_the_greatest() {
         assert_eq!(reduced(&rows, memory_bytes).0, BTreeMap::from([(vec![7], vec![1; 50])]));
     }
 }
-
-#[test]
-fn the_hash_of_the_winners_does_not_depend_on_files_or_order() {
-    let folder = tempfile::tempdir().unwrap();
-    let sum = |memory_bytes: usize, backwards: bool| {
-        let mut reducer = Reducer::new(memory_bytes, folder.path());
-        let mut keys = (0..3_000_u32).collect::<Vec<_>>();
-        if backwards {
-            keys.reverse();
-        }
-        for key in keys {
-            reducer.offer(&key.to_be_bytes(), &[3; 20]).unwrap();
-        }
-        let mut winners = reducer.finish().unwrap();
-        let mut sum = 0_u128;
-        while let Some(row) = winners.next().unwrap() {
-            sum = sum.wrapping_add(row.hash);
-        }
-        sum
-    };
-    assert_eq!(sum(1 << 20, false), sum(4_000, true));
-}

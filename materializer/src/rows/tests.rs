@@ -33,7 +33,15 @@ fn generation(keys: &[(&str, KeyType)], types: &[FeatureType]) -> Generation {
     }
 }
 
-fn batch(columns: Vec<ArrayRef>) -> RecordBatch {
+/// A batch whose rows are all rows.
+fn batch(mut columns: Vec<ArrayRef>) -> RecordBatch {
+    let rows = columns.first().map_or(0, |column| column.len());
+    columns.push(arrow_array::new_null_array(&arrow_schema::DataType::Utf8, rows));
+    refusing(columns)
+}
+
+/// A batch whose last column says why rows are none.
+fn refusing(columns: Vec<ArrayRef>) -> RecordBatch {
     let fields = columns.iter().enumerate().map(|(n, c)| Field::new(format!("c{n}"), c.data_type().clone(), true));
     RecordBatch::try_new(Arc::new(Schema::new(fields.collect::<Vec<_>>())), columns).unwrap()
 }
@@ -130,7 +138,7 @@ fn a_batch_of_other_columns_is_refused_by_name() {
     let columns: Vec<ArrayRef> = vec![times(&[Some(1)])];
     let refused = encoder.encode(&batch(columns), &up_to(100), &mut Counts::default(), |_, _| Ok(())).unwrap_err();
     assert!(
-        refused.to_string().contains("\"v\"") && refused.to_string().contains("1 columns instead of 4"),
+        refused.to_string().contains("\"v\"") && refused.to_string().contains("2 columns instead of 5"),
         "{refused}"
     );
 }
@@ -148,4 +156,25 @@ fn a_value_of_another_type_is_a_rejected_row_that_names_its_feature() {
     encoder.encode(&batch(columns), &up_to(100), &mut counts, |_, _| Ok(())).unwrap();
     let rejected = &counts.rejected[&RejectReason::WrongType];
     assert_eq!((rejected.rows, rejected.examples[0].why.as_str()), (1, "feature \"f0\" is int64, the value is not"));
+}
+
+#[test]
+fn a_refused_row_is_rejected_in_the_run_that_would_take_it_or_in_each_if_it_has_no_time() {
+    let mut encoder =
+        RowEncoder::new("v", ProjectNumber(1), &generation(&[("k", KeyType::String)], &[FeatureType::Scalar(Int64)]));
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from(vec!["a", "b", "c", "d"])),
+        times(&[None, Some(5), Some(50), None]),
+        times(&[None; 4]),
+        Arc::new(BooleanArray::from(vec![None; 4])),
+        Arc::new(Int64Array::from(vec![1; 4])),
+        Arc::new(StringArray::from(vec![Some("no time"), Some("no created"), Some("no created"), None])),
+    ];
+    let mut counts = Counts::default();
+    encoder.encode(&refusing(columns), &up_to(10), &mut counts, |_, _| panic!("no row is one")).unwrap();
+    assert_eq!((counts.outside_interval, counts.null_time), (1, 1));
+    let rejected = &counts.rejected[&RejectReason::WrongType];
+    let said = rejected.examples.iter().map(|e| (e.key.as_str(), e.why.as_str())).collect::<Vec<_>>();
+    assert_eq!(said, [("\"a\"", "no time"), ("\"b\"", "no created")]);
+    assert_eq!((rejected.rows, counts.accounted()), (2, counts.read));
 }

@@ -1,7 +1,7 @@
 //! What `verify` finds, reason by reason, and views that are not a function of their sources.
 
 use bytes::BytesMut;
-use tidegate_catalog::{Deadline, EntityKey, KeyValue, Micros, Stamp, Value};
+use tidegate_catalog::{Deadline, EntityKey, ErrorCode, KeyValue, Micros, Stamp, Value};
 use tidegate_materializer::{
     Request, VerifyRequest,
     verify::{KeyChoice, Reason},
@@ -104,17 +104,13 @@ async fn a_store_that_does_not_answer_is_an_error_not_a_mismatch() {
 }
 
 #[tokio::test]
-async fn a_float_sum_whose_order_varies_makes_the_view_not_reproducible() {
+async fn other_content_over_the_same_files_is_told_by_the_run_the_ledger_and_the_audit() {
     let world = World::new().await;
-    let parts = [0.1, 0.2, 0.3, 1e16, -1e16];
-    let forwards = parts.iter().sum::<f64>();
-    let backwards = parts.iter().rev().sum::<f64>();
-    assert_ne!(forwards, backwards);
-    world.yields([row("a", 10, forwards)]);
+    world.yields([row("a", 10, 1.0)]);
     let request = Request { start: Some(Micros(0)), end: Some(Micros(500)), ..Request::default() };
     assert!(!world.run(&request).await.views[0].not_reproducible);
     assert!(!world.run(&request).await.views[0].not_reproducible);
-    world.same_files_yield(VIEW, [row("a", 10, backwards)]);
+    world.same_files_yield(VIEW, [row("a", 10, 0.0)]);
     let report = world.run(&request).await;
     assert!(report.views[0].not_reproducible && report.is_complete());
     let runs = world.registry.runs(&tidegate_control::RunFilter::default()).await.unwrap();
@@ -133,4 +129,20 @@ async fn a_building_generation_of_another_definition_is_verified_by_itself() {
     assert!(found.is_clean(), "{found:?}");
     assert_eq!(found.compared_keys, 3);
     assert_eq!(dump(&world.store).await.len(), 13);
+}
+
+#[tokio::test]
+async fn case_37_an_audit_before_the_stores_event_clock_is_refused_naming_the_earliest_time() {
+    let world = ten_rows().await;
+    world.now(999);
+    let request = VerifyRequest { views: vec![], keys: KeyChoice::All };
+    let refused = tidegate_materializer::verify(&request, &world.parts(), &CancellationToken::new()).await.unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::FailedPrecondition);
+    assert_eq!(
+        refused.to_string(),
+        "the store holds rows up to 1970-01-01T00:00:00.001Z, and what it held at 1970-01-01T00:00:00.000999Z is gone; \
+         the earliest time that can be verified is 1970-01-01T00:00:00.001Z"
+    );
+    world.now(1_000);
+    world.assert_verified().await;
 }

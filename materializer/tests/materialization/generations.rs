@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use tidegate_catalog::{Deadline, Micros};
-use tidegate_materializer::reclaim;
+use tidegate_control::{Interval, RunEnd, RunOutcome, RunStart};
+use tidegate_materializer::{Rebuild, Request, ViewOutcome, reclaim};
 use tidegate_store::OnlineStore;
 use tokio_util::sync::CancellationToken;
 
@@ -29,7 +30,7 @@ async fn case_35_a_corrected_query_replaces_all_values_and_keys_that_it_no_longe
         assert_eq!(seen, Some((100 + n, Some((Some(50.0), None)))), "readers see the old generation whole");
     }
 
-    let rest = world.run(&tidegate_materializer::Request { start: None, ..Default::default() }).await;
+    let rest = world.run(&Request { start: None, ..Default::default() }).await;
     assert_eq!(rest.views[0].interval.start, Some(Micros(110)), "it goes on where the building generation ended");
     assert_eq!(rest.moved_to_version, None, "the time before 0 is not covered yet");
     let whole = world.rebuild().await;
@@ -67,11 +68,7 @@ async fn case_35_a_rebuild_takes_sources_rewritten_in_place_and_the_old_cells_ar
     let foo_before = dump(&world.store).await.into_iter().filter(|((_, field), _)| *field == foo).collect::<Vec<_>>();
 
     world.yields((0..4).map(|n| row(&format!("u{n}"), 10, 3.0)));
-    let request = tidegate_materializer::Request {
-        views: vec![VIEW.to_owned()],
-        rebuild: tidegate_materializer::Rebuild::NewGeneration,
-        ..Default::default()
-    };
+    let request = Request { views: vec![VIEW.to_owned()], rebuild: Rebuild::NewGeneration, ..Default::default() };
     assert!(world.run(&request).await.moved_to_version.is_some());
     world.assert_verified().await;
 
@@ -113,4 +110,72 @@ async fn the_store_knows_the_highest_numbers_before_the_first_write() {
     let (marks, given) = (world.store.marks(Deadline::NEVER).await.unwrap(), world.registry.marks().await.unwrap());
     assert_eq!((marks.project, marks.key_set, marks.field), (given.project, given.key_set, given.field));
     assert!(marks.version <= given.version && marks.version >= 3, "{marks:?}");
+}
+
+#[tokio::test]
+async fn a_generation_completed_by_a_process_that_was_killed_before_the_move_is_moved_to_by_the_same_command() {
+    let world = World::new().await;
+    world.yields([row("a", 10, 1.0)]);
+    world.materialize().await;
+    let old = world.field(VIEW).await;
+    world.apply(&definitions(&[(VIEW, "SELECT * FROM events WHERE good")], None)).await;
+    // the new generation's run is acknowledged, and nothing more
+    let snapshot = world.registry.newest().await.unwrap().unwrap();
+    let building = snapshot.writing(VIEW).unwrap();
+    let start = RunStart {
+        view: VIEW.to_owned(),
+        field: building.field,
+        fingerprint: building.fingerprint.clone(),
+        interval: Interval { start: None, end: Micros(1_000) },
+        sources: vec![],
+        snapshot_version: snapshot.version,
+        definitions_hash: snapshot.definitions_hash.clone(),
+    };
+    let run = world.registry.begin_run(&start).await.unwrap();
+    let end = RunEnd {
+        outcome: RunOutcome::Acknowledged,
+        rows_read: 0,
+        rows_written: 0,
+        counts: serde_json::json!({}),
+        content_hash: None,
+        not_reproducible: false,
+    };
+    world.registry.finish_run(run, &end).await.unwrap();
+    assert_eq!(world.field(VIEW).await, old);
+    let report = world.materialize().await;
+    assert_eq!(report.views[0].outcome, ViewOutcome::NothingToDo);
+    assert!(report.moved_to_version.is_some(), "{report:?}");
+    assert_eq!(world.field(VIEW).await, building.field);
+}
+
+#[tokio::test]
+async fn a_run_from_the_first_instant_covers_what_a_run_from_before_all_time_covered() {
+    let world = World::new().await;
+    world.yields([row("a", 10, 1.0)]);
+    world.materialize().await;
+    world.apply(&definitions(&[(VIEW, "SELECT * FROM events WHERE good")], None)).await;
+    let report = world.run(&Request { start: Some(Micros::MIN), ..Request::default() }).await;
+    assert!(report.moved_to_version.is_some(), "{report:?}");
+}
+
+#[tokio::test]
+async fn a_rebuild_over_the_same_files_with_other_content_is_not_reproducible() {
+    let world = World::new().await;
+    world.yields([row("a", 10, 1.0)]);
+    world.materialize().await;
+    assert!(!world.rebuild().await.views[0].not_reproducible, "the same content in another generation");
+    world.same_files_yield(VIEW, [row("a", 10, 2.0)]);
+    let report = world.rebuild().await;
+    assert!(report.views[0].not_reproducible, "{report:?}");
+    assert!(world.verify().await.views[0].not_reproducible);
+}
+
+#[tokio::test]
+async fn a_view_named_twice_runs_once() {
+    let world = World::new().await;
+    world.yields([row("a", 10, 1.0)]);
+    let views = vec![VIEW.to_owned(), VIEW.to_owned()];
+    let report = world.run(&Request { views, rebuild: Rebuild::NewGeneration, ..Request::default() }).await;
+    assert_eq!(report.views.len(), 1);
+    assert_eq!(world.registry.marks().await.unwrap().field, 2, "apply gave one field, the rebuild one more");
 }

@@ -9,9 +9,15 @@ mod engine;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod flow;
+#[cfg(test)]
 mod generations;
 #[cfg(test)]
+mod log;
+#[cfg(test)]
 mod memory;
+#[cfg(test)]
+mod property;
 #[cfg(test)]
 mod redis;
 #[cfg(test)]

@@ -22,22 +22,26 @@ pub(super) fn find(source: &DataSource, root: &Path) -> Result<Vec<Found>, Error
     if let Some((scheme, _)) = written.split_once("://") {
         return Err(Error::NotYet { source_name: source.name.clone(), scheme: scheme.to_owned() });
     }
-    let (base, pattern) = split_pattern(&root.join(written));
+    // only what was written is a pattern, not the folder that the project lies in; what is there is meant literally
+    let (base, pattern) = match root.join(written) {
+        literal if literal.exists() => (literal, Vec::new()),
+        _ => split_pattern(root, Path::new(written)),
+    };
     let mut found = Vec::new();
-    let failed = |error: std::io::Error| Error::Path {
+    let failed = |(path, error): (PathBuf, std::io::Error)| Error::Path {
         source_name: source.name.clone(),
-        path: base.clone(),
+        path,
         reason: error.to_string(),
     };
-    let metadata = std::fs::metadata(&base).map_err(failed)?;
+    let metadata = std::fs::metadata(&base).map_err(|error| failed((base.clone(), error)))?;
     if metadata.is_file() && pattern.is_empty() {
         // a file named outright is taken whatever its name
-        found.push(Found { path: base.clone(), partitions: partitions(&base, Path::new("")) });
+        found.push(Found { path: base, partitions: BTreeMap::new() });
     } else {
         walk(&base, &pattern, &mut found).map_err(failed)?;
-        for file in &mut found {
-            file.partitions = partitions(&file.path, &base);
-        }
+    }
+    for file in &mut found {
+        file.partitions = partitions(&file.path, root);
     }
     if found.is_empty() {
         return Err(Error::NoFiles { source_name: source.name.clone(), path: written.to_owned() });
@@ -49,10 +53,10 @@ pub(super) fn find(source: &DataSource, root: &Path) -> Result<Vec<Found>, Error
 }
 
 /// The longest path without wildcards, and the components after it.
-fn split_pattern(path: &Path) -> (PathBuf, Vec<String>) {
-    let mut base = PathBuf::new();
+fn split_pattern(root: &Path, written: &Path) -> (PathBuf, Vec<String>) {
+    let mut base = root.to_owned();
     let mut pattern = Vec::new();
-    for component in path.components() {
+    for component in written.components() {
         let text = component.as_os_str().to_string_lossy();
         if !pattern.is_empty() || text.contains(['*', '?', '[']) {
             pattern.push(text.into_owned());
@@ -64,16 +68,21 @@ fn split_pattern(path: &Path) -> (PathBuf, Vec<String>) {
 }
 
 /// Collects the files under `folder` that the pattern names; an empty pattern, or one that ends in a folder, takes all below.
-fn walk(folder: &Path, pattern: &[String], found: &mut Vec<Found>) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
+/// What is hidden is not even looked at: it may be a dangling link, or closed to us.
+fn walk(folder: &Path, pattern: &[String], found: &mut Vec<Found>) -> Result<(), (PathBuf, std::io::Error)> {
+    let failed = |error| (folder.to_owned(), error);
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        let is_folder = std::fs::metadata(entry.path())?.is_dir();
+        if is_hidden(&name) {
+            continue;
+        }
+        let Some(is_folder) = is_folder(&entry)? else { continue };
         let (fits, rest) = match pattern {
             [] => (true, pattern),
             [first, rest @ ..] if first == "**" => {
                 // zero folders, or this one and on with the same pattern
-                if is_folder && !is_hidden(&name) {
+                if is_folder {
                     walk(&entry.path(), pattern, found)?;
                 }
                 match rest {
@@ -83,7 +92,7 @@ fn walk(folder: &Path, pattern: &[String], found: &mut Vec<Found>) -> std::io::R
             }
             [first, rest @ ..] => (matches(first, &name), rest),
         };
-        if !fits || is_hidden(&name) {
+        if !fits {
             continue;
         }
         if is_folder {
@@ -93,6 +102,19 @@ fn walk(folder: &Path, pattern: &[String], found: &mut Vec<Found>) -> std::io::R
         }
     }
     Ok(())
+}
+
+/// Whether an entry, or what it links to, is a folder; `None` when it is gone: renamed meanwhile, or a link to nowhere.
+fn is_folder(entry: &std::fs::DirEntry) -> Result<Option<bool>, (PathBuf, std::io::Error)> {
+    let kind = entry.file_type().and_then(|kind| match kind.is_symlink() {
+        true => std::fs::metadata(entry.path()).map(|target| target.file_type()),
+        false => Ok(kind),
+    });
+    match kind {
+        Ok(kind) => Ok(Some(kind.is_dir())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err((entry.path(), error)),
+    }
 }
 
 /// Writers hide what is not for readers behind a dot or an underscore; a hive folder may begin with one (`_year=2013`).
@@ -144,9 +166,9 @@ fn in_set(set: &[char], letter: char) -> bool {
     inside != negated
 }
 
-/// The `key=value` folders of `path` below `base`.
-fn partitions(path: &Path, base: &Path) -> BTreeMap<String, String> {
-    let below = path.strip_prefix(base).unwrap_or(path);
+/// The `key=value` folders of `path`, whether its source names them or finds them; those above the project are not its.
+fn partitions(path: &Path, root: &Path) -> BTreeMap<String, String> {
+    let below = path.strip_prefix(root).unwrap_or(path);
     let folders = below.parent().into_iter().flat_map(Path::components);
     let texts = folders.filter_map(|component| match component {
         Component::Normal(name) => name.to_str(),
@@ -226,6 +248,49 @@ mod tests {
         assert!(words.starts_with("source \"s\": ") && words.contains("nowhere"), "{words}");
         let words = find(&source("s3://bucket/x"), root.path()).unwrap_err().to_string();
         assert!(words.contains("s3:// is not yet"), "{words}");
+    }
+
+    fn touch(path: &Path) {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "").unwrap();
+    }
+
+    #[test]
+    fn links_to_nowhere_are_passed_over_and_links_to_files_and_folders_are_followed() {
+        let root = tempfile::tempdir().unwrap();
+        touch(&root.path().join("elsewhere/a.parquet"));
+        std::fs::create_dir(root.path().join("d")).unwrap();
+        let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, root.path().join("d").join(name)).unwrap();
+        link("nobody@host.1234", ".#b.parquet");
+        link("gone.parquet", "c.parquet");
+        link("../elsewhere/a.parquet", "e.parquet");
+        link("../elsewhere", "f");
+        assert_eq!(names("d", root.path()), ["d/e.parquet", "d/f/a.parquet"]);
+    }
+
+    #[test]
+    fn wildcards_in_the_projects_own_path_or_in_a_name_that_is_there_are_letters() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("[prod]*");
+        for name in ["d/a.parquet", "[x]/b.parquet", "x/c.parquet"] {
+            touch(&root.join(name));
+        }
+        assert_eq!(names("d/*.parquet", &root), ["d/a.parquet"]);
+        assert_eq!(names("[x]", &root), ["[x]/b.parquet"]);
+        assert_eq!(names("[x-z]/*.parquet", &root), ["x/c.parquet"]);
+    }
+
+    #[test]
+    fn the_folders_on_a_files_way_are_columns_however_its_source_is_written_and_those_above_the_project_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("a=b");
+        touch(&root.join("data/year=2013/x.parquet"));
+        let absolute = root.join("data/year=2013/*.parquet").display().to_string();
+        let written = ["data", "data/year=2013", "data/year=2013/x.parquet", "data/*/*.parquet", absolute.as_str()];
+        for path in written {
+            let found = find(&source(path), &root).unwrap();
+            assert_eq!(found[0].partitions, BTreeMap::from([("year".to_owned(), "2013".to_owned())]), "{path}");
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ use datafusion::{
 };
 use object_store::{ObjectMeta, path::Path as StorePath};
 
-use super::PinnedSource;
+use super::{PinnedSource, units::TimesUpFactory};
 
 /// The table.
 #[derive(Debug)]
@@ -79,6 +79,7 @@ impl TableProvider for SourceTable {
                 .with_file_groups(groups)
                 .with_projection_indices(projection.cloned())?
                 .with_limit(limit)
+                .with_expr_adapter(Some(Arc::new(TimesUpFactory)))
                 .build();
         ParquetFormat::new()
             .with_options(state.table_options().parquet.clone())

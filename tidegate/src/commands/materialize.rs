@@ -6,15 +6,14 @@ use std::{
     time::Duration,
 };
 
-use tidegate_catalog::{Clock, Micros, Monotonic};
+use tidegate_catalog::Micros;
 use tidegate_materializer::{
-    Config, Counts, Parts, Phase, Progress, Rebuild, Report, Request, Step, ViewOutcome, ViewReport,
+    Config, Counts, Parts, Progress, Rebuild, Report, Request, Step, ViewOutcome, ViewReport,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{catalog::Done, exit};
 use crate::{
-    clock::SystemClock,
     instance::Instance,
     output::{Printer, table},
 };
@@ -46,8 +45,7 @@ pub(super) async fn run(
     cancel: &CancellationToken,
     request: &Request,
 ) -> Result<Report, tidegate_materializer::Error> {
-    let pace = Mutex::new(Pace::from(instance.clock.monotonic()));
-    let progress = Shown { printer, clock: &instance.clock, pace };
+    let progress = Shown { printer, last: Mutex::new("reading, no rows yet".to_owned()) };
     let config = config(instance);
     let parts = Parts {
         store: &instance.store,
@@ -169,50 +167,28 @@ fn examples(view: &str, counts: &Counts) -> String {
 /// A line that is rewritten on a terminal, and one every few seconds for everybody else.
 struct Shown<'a> {
     printer: &'a Printer,
-    clock: &'a SystemClock,
-    pace: Mutex<Pace>,
-}
-
-/// The last line, and how long a run has been writing.
-struct Pace {
-    line: String,
-    /// The last look at a run that still read: its writing began then.
-    read_until: Monotonic,
-}
-
-impl Pace {
-    fn from(now: Monotonic) -> Self {
-        Self { line: "reading, no rows yet".to_owned(), read_until: now }
-    }
-
-    /// Takes note of a step and answers its line.
-    fn note(&mut self, view: &str, step: &Step, now: Monotonic) -> String {
-        if step.phase != Phase::Writing {
-            self.read_until = now;
-        }
-        let took = if step.phase == Phase::Writing { now.since(self.read_until) } else { step.elapsed };
-        self.line = line(view, step, took);
-        self.line.clone()
-    }
+    /// The last line.
+    last: Mutex<String>,
 }
 
 impl Shown<'_> {
-    fn pace(&self) -> MutexGuard<'_, Pace> {
-        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    fn last(&self) -> MutexGuard<'_, String> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says the last line again and again, also while a query yields nothing.
     async fn tell(&self) -> Infallible {
         loop {
             tokio::time::sleep(TOLD_EVERY).await;
-            self.printer.tick(self.pace().line.clone());
+            self.printer.tick(self.last().clone());
         }
     }
 }
 
 impl Progress for Shown<'_> {
     fn report(&self, view: &str, step: &Step) {
-        let line = self.pace().note(view, step, self.clock.monotonic());
+        let line = line(view, step);
+        self.last().clone_from(&line);
         self.printer.progress(line);
     }
 
@@ -221,46 +197,36 @@ impl Progress for Shown<'_> {
     }
 }
 
-/// How far `view` is; `took` is the time that the rows of this phase took.
-fn line(view: &str, step: &Step, took: Duration) -> String {
-    let seconds = took.as_secs_f64().max(0.001);
-    let (what, rows) = match step.phase {
-        Phase::Reading => ("reading", step.read_rows),
-        Phase::Writing => ("writing", step.acknowledged_rows),
-        Phase::Done => ("done", step.read_rows),
-    };
-    let rate = rows as f64 / seconds;
-    let bar = match step.total_rows {
-        Some(total) if total > 0 && step.phase == Phase::Reading => {
+fn line(view: &str, step: &Step) -> String {
+    let bar = match (step.total_rows, step.left()) {
+        (Some(total), Some(left)) if total > 0 => {
             let done = (step.read_rows as f64 / total as f64).min(1.0);
             let filled = "#".repeat((done * 20.0) as usize);
-            let left = (total.saturating_sub(step.read_rows)) as f64 / rate.max(1.0);
-            format!(" [{filled:.<20}] {left:.0} s left")
+            format!(" [{filled:.<20}] {:.0} s left", left.as_secs_f64())
         }
         _ => String::new(),
     };
-    format!("{view}: {what} {rows} rows, {rate:.0} rows/s{bar}")
+    format!("{view}: {} {} rows, {:.0} rows/s{bar}", step.phase.as_str(), step.rows(), step.rows_per_second())
 }
 
 #[cfg(test)]
 mod tests {
+    use tidegate_materializer::Phase;
+
     use super::*;
 
-    fn at(seconds: u64) -> Monotonic {
-        Monotonic(Duration::from_secs(seconds))
-    }
-
-    fn step(phase: Phase, read_rows: u64, acknowledged_rows: u64, elapsed: u64) -> Step {
-        let elapsed = Duration::from_secs(elapsed);
-        Step { phase, read_rows, total_rows: Some(1000), acknowledged_rows, elapsed }
-    }
-
     #[test]
-    fn the_rate_of_writing_counts_from_the_start_of_writing() {
-        let mut pace = Pace::from(at(0));
-        let reading = step(Phase::Reading, 500, 0, 10);
-        assert_eq!(pace.note("v", &reading, at(10)), "v: reading 500 rows, 50 rows/s [##########..........] 10 s left");
-        let writing = step(Phase::Writing, 1000, 400, 12);
-        assert_eq!(pace.note("v", &writing, at(12)), "v: writing 400 rows, 200 rows/s");
+    fn the_line_of_a_terminal_shows_rows_a_second_and_the_time_left_where_it_is_known() {
+        let elapsed = Duration::from_secs(4);
+        let reading =
+            Step { phase: Phase::Reading, read_rows: 400, total_rows: Some(1_000), elapsed, ..Step::default() };
+        assert_eq!(line("v", &reading), "v: reading 400 rows, 100 rows/s [########............] 6 s left");
+        let unknown = Step { total_rows: None, ..reading };
+        assert_eq!(line("v", &unknown), "v: reading 400 rows, 100 rows/s");
+        let writing = Step { phase: Phase::Writing, acknowledged_rows: 40, ..reading };
+        assert_eq!(line("v", &writing), "v: writing 40 rows, 10 rows/s");
+        let over = Step { phase: Phase::Done, read_rows: 1_000, ..reading };
+        assert_eq!(line("v", &over), "v: done 1000 rows, 250 rows/s");
+        assert_eq!(line("v", &Step::default()), "v: reading 0 rows, 0 rows/s", "before the clock has moved");
     }
 }
