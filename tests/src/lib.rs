@@ -108,7 +108,12 @@ impl Sandbox {
 
     /// The state folder.
     pub fn state(&self) -> PathBuf {
-        self.folder.path().join("state")
+        self.state_in("state")
+    }
+
+    /// Another state folder.
+    pub fn state_in(&self, state: &str) -> PathBuf {
+        self.folder.path().join(state)
     }
 
     /// Runs a command on the project.
@@ -137,7 +142,7 @@ impl Sandbox {
     /// The command on the project with its state in another folder of this sandbox.
     pub fn command_in(&self, state: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary());
-        command.arg("-C").arg(&self.project).arg("--state").arg(self.folder.path().join(state)).args(arguments);
+        command.arg("-C").arg(&self.project).arg("--state").arg(self.state_in(state)).args(arguments);
         command.env_remove("RUST_BACKTRACE").stdin(Stdio::null());
         command
     }
@@ -145,20 +150,8 @@ impl Sandbox {
     /// Starts `serve` on a free port and waits until it says where.
     pub fn serve(&self, arguments: &[&str]) -> Server {
         let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
-        let mut process = command.args(arguments).stderr(Stdio::piped()).spawn().expect("the binary starts");
-        let mut lines = BufReader::new(process.stderr.take().expect("standard error is piped")).lines();
-        let mut heard = String::new();
-        let address = loop {
-            let Some(Ok(line)) = lines.next() else { unreachable!("the server ended before it listened:\n{heard}") };
-            if let Some((_, address)) = line.split_once(" on http://") {
-                break address.to_owned();
-            }
-            heard.push_str(&line);
-            heard.push('\n');
-        };
-        // what it says later must not fill the pipe
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-        Server { process, address }
+        command.args(arguments);
+        Server::start(command)
     }
 }
 
@@ -197,6 +190,24 @@ pub struct Server {
 }
 
 impl Server {
+    /// Starts a `serve` and waits until it says where it listens.
+    pub fn start(mut command: Command) -> Self {
+        let mut process = command.stderr(Stdio::piped()).spawn().expect("the binary starts");
+        let mut lines = BufReader::new(process.stderr.take().expect("standard error is piped")).lines();
+        let mut heard = String::new();
+        let address = loop {
+            let Some(Ok(line)) = lines.next() else { unreachable!("the server ended before it listened:\n{heard}") };
+            if let Some((_, address)) = line.split_once(" on http://") {
+                break address.to_owned();
+            }
+            heard.push_str(&line);
+            heard.push('\n');
+        };
+        // what it says later must not fill the pipe
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+        Self { process, address }
+    }
+
     /// Gets a page that must be there.
     pub fn get(&self, path: &str) -> Value {
         http::get(&self.address, path).expect("the server answers").json
