@@ -334,8 +334,11 @@ fn a_source_that_broke_after_apply_fails_its_run_and_loses_nothing() {
     assert_eq!(sandbox.tidegate(&ann).json()["results"][1]["values"], serde_json::json!([1.0]));
 }
 
+/// A case, the project that it meets, and what is typed there.
+type Typed<'a> = (Case, fn() -> Sandbox, &'a [&'a str]);
+
 /// Runs each command on a project of its own, and shows every difference at once.
-fn refused<const N: usize>(cases: [(Case, fn() -> Sandbox, &[&str]); N]) {
+fn refused<const N: usize>(cases: [Typed<'_>; N]) {
     let differences = cases.into_iter().filter_map(|(case, sandbox, arguments)| {
         let sandbox = sandbox();
         case.difference(&sandbox.tidegate(arguments), &sandbox)
