@@ -49,11 +49,15 @@ pub enum Command {
     )]
     Init(Init),
     /// Check every definition: names, types, SQL against the Parquet schemas, models against services
+    #[command(after_help = "Examples:\n  tidegate validate\n  tidegate -C examples/flights validate --output json")]
     Validate,
     /// Show what apply would change
     #[command(after_help = "Example:\n  tidegate plan --output json")]
     Plan(Plan),
     /// Make the definitions the registry's next version
+    #[command(
+        after_help = "Examples:\n  tidegate apply\n  tidegate apply --planned-at 7        # only what `plan` showed at version 7"
+    )]
     Apply(Apply),
     /// Compute features and write them to the online store
     #[command(
@@ -74,19 +78,27 @@ pub enum Command {
     )]
     Predict(Predict),
     /// Read features
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  tidegate features get --service arrival_delay --entities '{\"carrier\": [\"AA\"]}'"
+    )]
     Features(Features),
     /// List materialization runs
+    #[command(after_help = "Examples:\n  tidegate runs\n  tidegate runs --view weather --limit 5 --output json")]
     Runs(Runs),
     /// Print the JSON Schema of the definitions, for editors
+    #[command(after_help = "Example:\n  tidegate schema > .tidegate-schema.json")]
     Schema,
     /// Check, show or describe the configuration
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  tidegate config dump")]
     Config(ConfigCommand),
     /// Look after the online store
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  tidegate store adopt")]
     Store(StoreCommand),
     /// The flights example, whole: load, compute, materialize, serve, predict, compare
+    #[command(
+        after_help = "Examples:\n  tidegate demo\n  tidegate demo --example examples/flights --calls 100 --output json"
+    )]
     Demo(Demo),
 }
 
@@ -217,10 +229,13 @@ pub struct Runs {
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Find every problem
+    #[command(after_help = "Example:\n  tidegate config check")]
     Check,
     /// Show every effective value and the layer it came from
+    #[command(after_help = "Example:\n  TIDEGATE__LOG__LEVEL=debug tidegate config dump")]
     Dump,
     /// Print the JSON Schema of tidegate.yaml
+    #[command(after_help = "Example:\n  tidegate config schema > .tidegate-config-schema.json")]
     Schema,
 }
 
@@ -228,6 +243,7 @@ pub enum ConfigCommand {
 #[derive(Debug, Subcommand)]
 pub enum StoreCommand {
     /// Move this registry's numbers past the store's, after the registry was restored or replaced
+    #[command(after_help = "Example:\n  tidegate store adopt && tidegate materialize")]
     Adopt,
 }
 
@@ -251,5 +267,22 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_of_every_command_has_an_example_that_begins_with_the_command() {
+        fn look(command: &clap::Command, path: &str) {
+            for inner in command.get_subcommands().filter(|inner| inner.get_name() != "help") {
+                let path = format!("{path} {}", inner.get_name());
+                let help = inner.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(help.starts_with("Example"), "{path} has no example");
+                // options of every command may stand before the command's name
+                let words = path.split(' ').collect::<Vec<_>>();
+                let named = help.lines().any(|line| words.iter().all(|word| line.contains(word)));
+                assert!(named, "the example of {path} does not show it: {help}");
+                look(inner, &path);
+            }
+        }
+        look(&Cli::command(), "tidegate");
     }
 }

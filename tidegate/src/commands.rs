@@ -5,6 +5,7 @@ mod config;
 mod demo;
 mod init;
 mod materialize;
+mod materialized;
 mod online;
 mod report;
 mod serve;

@@ -162,8 +162,11 @@ pub fn fatal(error: &dyn Display) {
     anstream::eprintln!("error: {error}");
 }
 
-/// A plain table: headings, then rows.
-pub fn table<const N: usize>(headings: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+/// A plain table: headings, then rows of as many cells.
+pub fn table<'h, R: IntoIterator<Item = String>>(
+    headings: impl IntoIterator<Item = &'h str>,
+    rows: impl IntoIterator<Item = R>,
+) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(headings);
     table.add_rows(rows);

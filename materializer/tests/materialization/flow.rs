@@ -9,7 +9,7 @@ use std::{
 };
 
 use tidegate_catalog::{Clock, Deadline, EntityKey, clock::ManualClock};
-use tidegate_materializer::{Logged, Phase, Progress, Request, Silent, Step};
+use tidegate_materializer::{Request, Silent};
 use tidegate_store::{Cells, OnlineStore, Put, PutOutcome, ReadPlan, ScanCursor, ScanPage, StoreMarks};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;

@@ -1,4 +1,4 @@
-//! `materialize`: the request, the progress line, the table.
+//! `materialize`: the request and the progress line; what a report looks like stands in `materialized`.
 
 use std::{
     convert::Infallible,
@@ -7,16 +7,12 @@ use std::{
 };
 
 use tidegate_catalog::Micros;
-use tidegate_materializer::{
-    Config, Counts, Parts, Progress, Rebuild, Report, Request, Step, ViewOutcome, ViewReport,
-};
+use tidegate_materializer::{Config, Parts, Progress, Rebuild, Report, Request, Step, ViewOutcome};
 use tokio_util::sync::CancellationToken;
 
+pub(super) use super::materialized::text;
 use super::{catalog::Done, exit};
-use crate::{
-    instance::Instance,
-    output::{Printer, table},
-};
+use crate::{instance::Instance, output::Printer};
 
 /// Time between two lines about one run where nothing is rewritten.
 const TOLD_EVERY: Duration = Duration::from_secs(5);
@@ -82,86 +78,6 @@ pub(super) fn code(report: &Report) -> u8 {
     } else {
         exit::FAILED
     }
-}
-
-/// The table: one row a view, then what was rejected and why.
-pub(super) fn text(report: &Report) -> String {
-    let rows = report.views.iter().map(|view| {
-        let c = &view.counts;
-        let numbers = [c.read, c.reduced, c.written, c.older, c.equal, c.merged, c.null_key, c.null_time, c.future];
-        let numbers = numbers.map(|n| n.to_string());
-        let [read, reduced, written, older, equal, merged, null_key, null_time, future] = numbers;
-        let outside = c.outside_interval.to_string();
-        let rejected = c.rejected_rows().to_string();
-        let state = outcome(view);
-        [
-            view.view.clone(),
-            read,
-            reduced,
-            written,
-            older,
-            equal,
-            merged,
-            null_key,
-            null_time,
-            future,
-            outside,
-            rejected,
-            state,
-        ]
-    });
-    let headings = [
-        "view",
-        "read",
-        "reduced",
-        "written",
-        "older",
-        "equal",
-        "merged",
-        "null key",
-        "null time",
-        "future",
-        "outside",
-        "rejected",
-        "",
-    ];
-    let mut text = table(headings, rows);
-    for view in &report.views {
-        text.push_str(&examples(&view.view, &view.counts));
-        if view.not_reproducible {
-            text.push_str(&format!(
-                "\n{}: not reproducible: the same files gave other values at equal times; what depends on the order of rows?",
-                view.view
-            ));
-        }
-    }
-    if report.is_no_op() {
-        text.push_str("\nnothing changed: the store held every row already");
-    }
-    if let Some(version) = report.moved_to_version {
-        text.push_str(&format!("\nreaders moved to version {version}"));
-    }
-    text
-}
-
-fn outcome(view: &ViewReport) -> String {
-    match &view.outcome {
-        ViewOutcome::Acknowledged => format!("{} ms", view.elapsed_ms),
-        ViewOutcome::NothingToDo => "up to date".to_owned(),
-        ViewOutcome::Failed { message, .. } => format!("FAILED: {message}"),
-        ViewOutcome::Interrupted => "interrupted".to_owned(),
-    }
-}
-
-fn examples(view: &str, counts: &Counts) -> String {
-    let mut text = String::new();
-    for (reason, rejected) in &counts.rejected {
-        text.push_str(&format!("\n{view}: {} rows rejected: {}", rejected.rows, reason.as_str()));
-        for example in &rejected.examples {
-            text.push_str(&format!("\n  {}: {}", example.key, example.why));
-        }
-    }
-    text
 }
 
 /// A line that is rewritten on a terminal, and one every few seconds for everybody else.
