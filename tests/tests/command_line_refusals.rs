@@ -226,6 +226,69 @@ fn what_is_not_there() {
 }
 
 #[test]
+fn queries_that_do_not_parse_name_the_line_of_the_file() {
+    let view = |rest: &str| {
+        format!(
+            "kind: FeatureView\nname: v\nentities: [player]\ntimestamp_field: played_at\nfeatures: [{{name: a, type: \
+             float32}}]\n{rest}\n"
+        )
+    };
+    validated([
+        (
+            case(
+                "line 3 of a block",
+                1,
+                "more.yaml:9: error: FeatureView v: sql (line 3, column 7): feature view \"v\": ParserError(\"Expected: \
+                 identifier, found: , at Line: 3, Column: 7\")\n1 errors, 0 warnings\n",
+                "",
+            ),
+            view("sql: |\n  SELECT player, played_at,\n    a\n  FROM (, FROM games"),
+        ),
+        (
+            case(
+                "SQL on the line of its field",
+                1,
+                "more.yaml:6: error: FeatureView v: sql (line 1, column 1): feature view \"v\": ParserError(\"Expected: an SQL \
+                 statement, found: SELEC at Line: 1, Column: 1\")\n1 errors, 0 warnings\n",
+                "",
+            ),
+            view("sql: SELEC player, played_at, a FROM games"),
+        ),
+        (
+            case(
+                "a filter on the line of its field",
+                1,
+                "more.yaml:7: error: FeatureView v: filter (line 1, column 5): feature view \"v\": ParserError(\"Expected: an \
+                 expression, found: > at Line: 1, Column: 5\")\n1 errors, 0 warnings\n",
+                "",
+            ),
+            view("source: games\nfilter: a > > 2"),
+        ),
+        (
+            case(
+                "line 2 of a filter",
+                1,
+                "more.yaml:9: error: FeatureView v: filter (line 2, column 9): feature view \"v\": ParserError(\"Expected: an \
+                 expression, found: > at Line: 2, Column: 9\")\n1 errors, 0 warnings\n",
+                "",
+            ),
+            view("source: games\nfilter: |\n  a > 1\n  AND a > > 2"),
+        ),
+        (
+            case(
+                "a clock in a filter",
+                1,
+                "more.yaml:7: error: FeatureView v: filter (line 1, column 13): now() gives another value on every run, so \
+                 rows could not be compared or built again; use a column of the data, or set the time with --as-of\n1 errors, \
+                 0 warnings\n",
+                "",
+            ),
+            view("source: games\nfilter: played_at < now()"),
+        ),
+    ]);
+}
+
+#[test]
 fn columns_with_capitals_dots_and_spaces_want_quotes() {
     let view = |query: &str| {
         format!(
@@ -260,6 +323,16 @@ fn columns_with_capitals_dots_and_spaces_want_quotes() {
                 "",
             ),
             view("SELECT player, \"Played\" AS at, air.temp AS f FROM odd"),
+        ),
+        (
+            case(
+                "a space",
+                1,
+                "more.yaml:10: error: FeatureView v: sql (line 1, column 43): feature view \"v\": ParserError(\"Expected: end \
+                 of statement, found: AS at Line: 1, Column: 43\")\n1 errors, 0 warnings\n",
+                "",
+            ),
+            view("SELECT player, \"Played\" AS at, wind speed AS f FROM odd"),
         ),
     ]);
 }
@@ -438,6 +511,11 @@ fn what_a_command_asks_for() {
             applied,
             &["materialize", "--views", "form,frm"],
         ),
+        (
+            case("a plan of no version", 1, "", "error: the registry has no version 7, it is at 1; run plan again\n"),
+            applied,
+            &["apply", "--planned-at", "7"],
+        ),
     ]);
 }
 
@@ -452,6 +530,14 @@ fn rewritten() -> Sandbox {
     sandbox.tidegate(&["materialize"]).done();
     let other = [game("ann", "2026-01-01T00:00:00Z", [5.0, 2.0, 3.0]), game("bob", "2026-01-02T00:00:00Z", [1.0; 3])];
     sandbox.write("data/games.parquet", games::parquet(&other));
+    sandbox
+}
+
+fn stale() -> Sandbox {
+    let sandbox = applied();
+    sandbox.edit("definitions.yaml", "name: x, type: float32", "name: x, type: float32}, {name: y, type: float32");
+    sandbox.edit("definitions.yaml", "features: [\"form:*\"]", "features: [\"form:a\", \"form:b\"]");
+    sandbox.tidegate(&["apply", "--allow-breaking"]).done();
     sandbox
 }
 
@@ -478,6 +564,16 @@ fn changes_and_differences() {
             case("something to apply", 3, "*0 to add, 1 to change, 0 to remove.\n*", "*"),
             breaking,
             &["plan", "--exit-code"],
+        ),
+        (
+            case(
+                "a stale plan",
+                1,
+                "",
+                "error: the plan was made at version 1, the definitions have changed up to version 2; run plan again\n",
+            ),
+            stale,
+            &["apply", "--planned-at", "1"],
         ),
         (case("rows that differ", 3, "*KEYS DIFFER*", ""), rewritten, &["verify", "--all"]),
     ]);
