@@ -299,6 +299,13 @@ pub struct Variant {
     pub model: ModelRef,
 }
 
+/// The most [`ModelRef::replicas`]: each is a thread and a whole session's memory.
+pub const MAX_REPLICAS: u32 = 64;
+/// The most [`ModelRef::max_batch_size`]: no request has more rows, and every size is run once before the model is ready.
+pub const MAX_BATCH_SIZE: u32 = 10_000;
+/// The most [`Endpoint::deadline_ms`]: no server lets a call take longer.
+pub const MAX_DEADLINE_MS: u32 = 10_000;
+
 /// Which model file a variant runs, and how its inputs are fed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelRef {
@@ -308,9 +315,9 @@ pub struct ModelRef {
     pub name: String,
     /// The version answered to callers.
     pub version: String,
-    /// Sessions that run side by side.
+    /// Sessions that run side by side, at most [`MAX_REPLICAS`].
     pub replicas: u32,
-    /// Most rows in one run.
+    /// Most rows in one run, at most [`MAX_BATCH_SIZE`].
     pub max_batch_size: u32,
 }
 

@@ -1,8 +1,9 @@
 //! Whether a feature service's columns fit a model's inputs, and where each column's value goes. Pure.
 //!
-//! A model with one input takes it packed: column `i` of the service is column `i` of the tensor. A model with several
-//! inputs takes them by name: an input is fed by the column of the same name (`alias__feature`, or a request value's
-//! name), whatever the order. All problems are reported at once.
+//! Inputs by name: each is fed by the column of the same name (`alias__feature`, or a request value's name), whatever the
+//! order, and gets one value a row. So it is for a model with several inputs, and for one whose only input takes one value a
+//! row and is named exactly as a column; columns that no input names are left out. Every other model with one input takes
+//! it packed: column `i` of the service is column `i` of the tensor. All problems are reported at once.
 
 use std::sync::Arc;
 
@@ -160,7 +161,7 @@ pub fn fit(signature: &Signature, columns: &[Column<'_>]) -> Result<InputPlan, V
     }
     fitting.check_rows(signature);
     let tensors = match &*signature.inputs {
-        [only] => fitting.packed(only),
+        [only] if !fitting.is_by_name(only) => fitting.packed(only),
         inputs => fitting.by_name(inputs),
     };
     if !fitting.problems.is_empty() {
@@ -190,6 +191,12 @@ impl Fitting<'_> {
         if let Some(other) = fixed.find(|rows| *rows != first) {
             self.problems.push(FitProblem::FixedRows { first, other });
         }
+    }
+
+    /// Whether the only input of a model is a column's rather than all of them packed.
+    fn is_by_name(&self, only: &TensorSpec) -> bool {
+        let one_value_a_row = matches!(only.dims.as_slice(), [_] | [_, Dim::Fixed(1) | Dim::Free]);
+        one_value_a_row && self.columns.iter().any(|column| column.name == only.name)
     }
 
     fn packed(&mut self, input: &TensorSpec) -> Vec<TensorLayout> {

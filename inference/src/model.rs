@@ -8,7 +8,10 @@ use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 use arc_swap::ArcSwapOption;
 use crossbeam_channel::{Sender, TrySendError, bounded};
 use parking_lot::Mutex;
-use tidegate_catalog::{CallContext, Clock};
+use tidegate_catalog::{
+    CallContext, Clock,
+    definitions::{MAX_BATCH_SIZE, MAX_REPLICAS},
+};
 use tokio::sync::{oneshot, watch};
 
 use crate::{
@@ -111,6 +114,16 @@ impl ModelHandle {
     }
 
     pub(crate) async fn start_parts(parts: Parts, config: ModelConfig) -> Result<Self, ModelError> {
+        // definitions are checked for it; a catalog that was written before, or by hand, must not abort the process
+        let asked =
+            [("replicas", config.replicas, MAX_REPLICAS), ("rows in one run", config.max_batch_size, MAX_BATCH_SIZE)];
+        for (what, asked, most) in asked {
+            if u32::try_from(asked.get()).is_ok_and(|asked| asked <= most) {
+                continue;
+            }
+            let reason = format!("{asked} {what} are asked for, the most is {most}");
+            return Err(ModelError::NotStarted { path: parts.path, reason });
+        }
         let (send_jobs, jobs) = bounded(config.queue_requests.get());
         let (ready_count, ready) = watch::channel(0_usize);
         let (running_count, running) = watch::channel(0_usize);
@@ -198,8 +211,12 @@ impl ModelHandle {
         }
     }
 
-    /// Gives a batch's memory back for [`Self::input`]; as many are kept as can be under way.
+    /// Gives a batch's memory back for [`Self::input`]; as many are kept as can be under way, and none that is larger than
+    /// one run, so that a few large requests do not stay in memory for ever.
     pub fn recycle(&self, input: BatchInput) {
+        if input.rows() > self.shared.config.max_batch_size.get() {
+            return;
+        }
         let most = self.shared.config.queue_requests.get().saturating_add(self.shared.config.replicas.get());
         let mut spare = self.shared.spare.lock();
         if spare.len() < most {

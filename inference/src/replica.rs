@@ -1,16 +1,23 @@
 //! The owner of one session: a thread that takes batches from the model's queue, one after the other, until it closes.
 //!
-//! Sessions are exclusive, so each has one owner and nobody waits on a lock around it. A run that fails or panics fails
-//! its own batch; its session is thrown away, because nothing tells in which state it was left.
+//! Sessions are exclusive, so each has one owner and nobody waits on a lock around it. A run that fails fails its own batch.
+//! After a panic, or an error that ONNX Runtime gives no reason in the batch for, nothing tells in which state the session
+//! was left: it is thrown away. It is kept where the run ended in order: ONNX Runtime called an argument invalid (a shape, a
+//! type, an index out of bounds: what a caller can send), or the run went through and its outputs are not what is served.
+//! Otherwise a caller could have sessions made and warmed anew, which costs far more than the call that asks for it.
+//!
+//! A replica without a session takes no batch while another has one. It tries to make its session again, after pauses that
+//! grow; only while no replica has one, batches are failed at once.
 
 use std::{
     ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread::JoinHandle,
+    time::Duration,
 };
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, Select, TryRecvError, after};
 use tidegate_catalog::{Clock, Deadline, Monotonic};
 use tokio::sync::{oneshot, watch};
 
@@ -24,6 +31,13 @@ use crate::{
     runtime::panic_text,
     session::{Engine, EngineSource, RunError},
 };
+
+/// How long a lost session's second try waits; each later one waits twice as long as the one before it.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// The longest wait between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// How often a waiting replica looks whether the others still have sessions.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// A batch on its way to a session.
 pub(crate) struct Job {
@@ -99,6 +113,29 @@ impl Drop for Running {
     }
 }
 
+/// A session that has run every batch size. It counts as ready for as long as it lives, however its owner ends.
+struct Warm {
+    engine: Box<dyn Engine>,
+    ready: Arc<watch::Sender<usize>>,
+    metrics: ModelMetrics,
+}
+
+impl Warm {
+    fn new(engine: Box<dyn Engine>, ready: Arc<watch::Sender<usize>>, metrics: ModelMetrics) -> Self {
+        ready.send_modify(|ready| *ready = ready.saturating_add(1));
+        // added to, not set: a model that replaces another, or shares its name, has the same gauge
+        metrics.ready_replicas.increment(1.0);
+        Self { engine, ready, metrics }
+    }
+}
+
+impl Drop for Warm {
+    fn drop(&mut self) {
+        self.ready.send_modify(|ready| *ready = ready.saturating_sub(1));
+        self.metrics.ready_replicas.decrement(1.0);
+    }
+}
+
 impl Replica {
     /// Starts the thread; it makes and warms its session, reports, and serves until every sender of `jobs` is gone.
     pub(crate) fn spawn(
@@ -110,22 +147,21 @@ impl Replica {
         let running = Running::count(running);
         std::thread::Builder::new().name(format!("model-{}", self.model)).spawn(move || {
             let _running = running;
-            let engine = match self.warm_engine() {
-                Ok(engine) => Some(engine),
+            let session = match self.warm() {
+                Ok(warm) => Some(warm),
                 Err(reason) => return drop(report.send(Err(reason))),
             };
             // A start that was given up has dropped its end of the report, and the queue with it.
-            self.count_ready(1);
             if report.send(Ok(())).is_ok() {
-                Owner { replica: self, engine }.serve(&jobs);
-            } else {
-                self.count_ready(-1);
+                Owner { replica: self, session }.serve(&jobs);
             }
         })
     }
 
-    fn warm_engine(&self) -> Result<Box<dyn Engine>, String> {
-        let mut engine = self.source.engine()?;
+    /// A session that is ready, or why there is none; never a panic.
+    fn warm(&self) -> Result<Warm, String> {
+        let made = catch_unwind(AssertUnwindSafe(|| self.source.engine()));
+        let mut engine = made.map_err(|panic| format!("making it panicked: {}", panic_text(&*panic)))??;
         for rows in self.sizes.buckets() {
             let input = self.plan.batch(rows);
             let run = catch_unwind(AssertUnwindSafe(|| engine.run(&input, 0..rows)));
@@ -135,50 +171,127 @@ impl Replica {
                 Err(panic) => return Err(format!("a first run of {rows} rows panicked: {}", panic_text(&*panic))),
             }
         }
-        Ok(engine)
+        Ok(Warm::new(engine, Arc::clone(&self.ready), self.metrics.clone()))
     }
 
-    fn count_ready(&self, by: isize) {
-        self.ready.send_modify(|ready| *ready = ready.saturating_add_signed(by));
-        self.metrics.ready_replicas.set(f64::from(u32::try_from(*self.ready.borrow()).unwrap_or(u32::MAX)));
+    fn others_are_ready(&self) -> bool {
+        *self.ready.borrow() > 0
     }
 }
 
 impl RunError {
     fn reason(&self) -> String {
         match self {
-            Self::Failed(reason) => reason.clone(),
+            Self::Refused(reason) | Self::Failed(reason) => reason.clone(),
             Self::OutputShape { output, shape } => {
                 format!("output {output:?} has shape {shape:?}, which has not the rows first")
             }
         }
     }
 
+    /// Whether the session is as it was before the run.
+    const fn keeps_session(&self) -> bool {
+        match self {
+            Self::Refused(_) | Self::OutputShape { .. } => true,
+            Self::Failed(_) => false,
+        }
+    }
+
     fn of(self, model: &str, rows: usize) -> Error {
         let model = model.to_owned();
         match self {
-            Self::Failed(reason) => Error::Run { model, reason },
+            Self::Refused(reason) | Self::Failed(reason) => Error::Run { model, reason },
             Self::OutputShape { output, shape } => Error::OutputShape { model, output, shape, rows },
         }
+    }
+}
+
+/// A batch that was begun and got no answer.
+struct Unanswered {
+    error: Error,
+    /// Nothing tells in which state the session was left.
+    session_lost: bool,
+}
+
+impl Unanswered {
+    const fn session_kept(error: Error) -> Self {
+        Self { error, session_lost: false }
+    }
+
+    const fn session_lost(error: Error) -> Self {
+        Self { error, session_lost: true }
     }
 }
 
 /// A replica's thread while it serves.
 struct Owner {
     replica: Replica,
-    /// `None` after a failed run whose session could not be made again yet.
-    engine: Option<Box<dyn Engine>>,
+    /// `None` after a run that lost it, until it is made again.
+    session: Option<Warm>,
 }
+
+/// The queue has no sender any more.
+struct Closed;
 
 impl Owner {
     fn serve(mut self, jobs: &Receiver<Job>) {
-        for job in jobs {
+        while let Ok(job) = jobs.recv() {
             self.replica.metrics.queued.decrement(1.0);
             self.answer(job);
+            if self.session.is_none() && self.make_session_again(jobs).is_err() {
+                return;
+            }
         }
-        if self.engine.is_some() {
-            self.replica.count_ready(-1);
+    }
+
+    /// Makes the session that was lost. Meanwhile batches are left to the replicas that have one; where none has, they are
+    /// failed as they come.
+    fn make_session_again(&mut self, jobs: &Receiver<Job>) -> Result<(), Closed> {
+        self.replica.metrics.sessions_replaced.increment(1);
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.replica.warm() {
+                Ok(warm) => {
+                    self.session = Some(warm);
+                    return Ok(());
+                }
+                Err(reason) => {
+                    let model = self.replica.model.as_str();
+                    tracing::error!(model, reason, pause_ms = pause.as_millis(), "a model's session was lost");
+                    self.wait_without_session(jobs, pause, &reason)?;
+                }
+            }
+            pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
         }
+    }
+
+    fn wait_without_session(&self, jobs: &Receiver<Job>, pause: Duration, reason: &str) -> Result<(), Closed> {
+        let over = after(pause);
+        loop {
+            // While others have sessions the queue is not looked at. When it closes they end, so that its end is seen then.
+            let mut come = Select::new();
+            let end = come.recv(&over);
+            if !self.replica.others_are_ready() {
+                come.recv(jobs);
+            }
+            match come.ready_timeout(LOOK) {
+                Ok(what) if what == end => return Ok(()),
+                // nothing was taken yet: whoever has a session by now shall have the batch
+                Ok(_) if !self.replica.others_are_ready() => match jobs.try_recv() {
+                    Ok(job) => self.refuse(job, reason),
+                    Err(TryRecvError::Empty) => {}
+                    Err(TryRecvError::Disconnected) => return Err(Closed),
+                },
+                Ok(_) | Err(_) => {}
+            }
+        }
+    }
+
+    fn refuse(&self, job: Job, reason: &str) {
+        self.replica.metrics.queued.decrement(1.0);
+        self.replica.metrics.failed.increment(1);
+        let error = Error::NoSession { model: self.replica.model.clone(), reason: reason.to_owned() };
+        deliver(job.reply, Err(error));
     }
 
     fn answer(&mut self, job: Job) {
@@ -192,10 +305,6 @@ impl Owner {
             let late = Error::Late { model: self.replica.model.clone(), stage: Stage::Queued };
             return deliver(job.reply, Err(late));
         }
-        if let Err(error) = self.have_engine() {
-            self.replica.metrics.failed.increment(1);
-            return deliver(job.reply, Err(error));
-        }
         let Job { mut input, deadline, queued_at, reply } = job;
         match self.run_parts(&mut input, deadline, &reply) {
             Ok(outputs) => {
@@ -203,17 +312,15 @@ impl Owner {
                 self.replica.metrics.ran(queued, ran);
                 deliver(reply, Ok(Inference { outputs, input, queued, ran }));
             }
-            Err(error) => {
-                let broken = !matches!(error, Error::Late { .. });
-                if broken {
-                    self.replica.metrics.failed.increment(1);
-                } else {
-                    self.replica.metrics.late.increment(1);
+            Err(Unanswered { error, session_lost }) => {
+                match error {
+                    Error::Late { .. } => self.replica.metrics.late.increment(1),
+                    _ => self.replica.metrics.failed.increment(1),
+                }
+                if session_lost {
+                    self.session = None;
                 }
                 deliver(reply, Err(error));
-                if broken {
-                    self.replace_engine();
-                }
             }
         }
     }
@@ -223,10 +330,12 @@ impl Owner {
         input: &mut BatchInput,
         deadline: Deadline,
         reply: &oneshot::Sender<Result<Inference, Error>>,
-    ) -> Result<Outputs, Error> {
+    ) -> Result<Outputs, Unanswered> {
         let model = self.replica.model.as_str();
-        let no_session = || Error::NoSession { model: model.to_owned(), reason: "it was lost".to_owned() };
-        let Some(engine) = self.engine.as_mut() else { return Err(no_session()) };
+        let Some(session) = self.session.as_mut() else {
+            let reason = "it was lost".to_owned();
+            return Err(Unanswered::session_lost(Error::NoSession { model: model.to_owned(), reason }));
+        };
         let rows = input.rows();
         let runs: Vec<_> = self.replica.sizes.runs(rows).collect();
         input.pad_to(runs.last().map_or(rows, |last| last.end));
@@ -234,50 +343,30 @@ impl Owner {
         for run in runs {
             let gone = deadline.is_over(self.replica.clock.monotonic()) || reply.is_closed();
             if all.is_some() && gone {
-                return Err(Error::Late { model: model.to_owned(), stage: Stage::BetweenRuns });
+                let late = Error::Late { model: model.to_owned(), stage: Stage::BetweenRuns };
+                return Err(Unanswered::session_kept(late));
             }
             let count = run.len();
             self.replica.metrics.run_rows.record(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
-            let outputs = catch_unwind(AssertUnwindSafe(|| engine.run(input, run)))
-                .map_err(|panic| Error::Panicked { model: model.to_owned(), reason: panic_text(&*panic) })?
-                .map_err(|error| error.of(model, count))?;
+            let outputs = catch_unwind(AssertUnwindSafe(|| session.engine.run(input, run)))
+                .map_err(|panic| Error::Panicked { model: model.to_owned(), reason: panic_text(&*panic) })
+                .map_err(Unanswered::session_lost)?
+                .map_err(|error| Unanswered { session_lost: !error.keeps_session(), error: error.of(model, count) })?;
             match &mut all {
                 None => all = Some(outputs),
                 Some(all) => {
                     let same = all.append(outputs);
                     let reason = || "an output changed its type or shape between two runs".to_owned();
-                    same.then_some(()).ok_or_else(|| Error::Run { model: model.to_owned(), reason: reason() })?;
+                    let changed = || Error::Run { model: model.to_owned(), reason: reason() };
+                    same.then_some(()).ok_or_else(|| Unanswered::session_kept(changed()))?;
                 }
             }
         }
         input.truncate(rows);
-        let mut outputs = all.ok_or_else(|| Error::NoRows { model: model.to_owned() })?;
+        let no_rows = || Unanswered::session_kept(Error::NoRows { model: model.to_owned() });
+        let mut outputs = all.ok_or_else(no_rows)?;
         outputs.truncate(rows);
         Ok(outputs)
-    }
-
-    fn replace_engine(&mut self) {
-        self.engine = None;
-        self.replica.count_ready(-1);
-        self.replica.metrics.sessions_replaced.increment(1);
-        if let Err(error) = self.have_engine() {
-            tracing::error!(model = self.replica.model, error = %error, "a model's session was lost");
-        }
-    }
-
-    /// Makes a session if the last one was lost and could not be replaced at once.
-    fn have_engine(&mut self) -> Result<(), Error> {
-        if self.engine.is_some() {
-            return Ok(());
-        }
-        match self.replica.warm_engine() {
-            Ok(engine) => {
-                self.engine = Some(engine);
-                self.replica.count_ready(1);
-                Ok(())
-            }
-            Err(reason) => Err(Error::NoSession { model: self.replica.model.clone(), reason }),
-        }
     }
 }
 

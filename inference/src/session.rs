@@ -5,6 +5,7 @@
 use std::{borrow::Cow, ops::Range};
 
 use ort::{
+    ErrorCode,
     session::{Session, SessionInputValue},
     value::{DynValue, PrimitiveTensorElementType, Tensor, TensorElementType, TensorRef, ValueType},
 };
@@ -22,7 +23,7 @@ pub(crate) trait Engine: Send {
     fn run(&mut self, input: &BatchInput, rows: Range<usize>) -> Result<Outputs, RunError>;
 }
 
-/// Makes the engine of a replica, at start and after a run that failed.
+/// Makes the engine of a replica, at start and after a run that lost it.
 pub(crate) trait EngineSource: Send + Sync {
     /// A new engine, cold.
     fn engine(&self) -> Result<Box<dyn Engine>, String>;
@@ -31,7 +32,9 @@ pub(crate) trait EngineSource: Send + Sync {
 /// Why a run gave nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RunError {
-    /// ONNX Runtime's words.
+    /// ONNX Runtime takes one of the batch's values, shapes or types for invalid; its words. The engine is as before.
+    Refused(String),
+    /// ONNX Runtime's words; in which state it left the engine is not known.
     Failed(String),
     /// An output whose first dimension is not the row.
     OutputShape { output: String, shape: Vec<i64> },
@@ -39,7 +42,11 @@ pub(crate) enum RunError {
 
 impl From<ort::Error> for RunError {
     fn from(error: ort::Error) -> Self {
-        Self::Failed(error.message().to_owned())
+        let reason = error.message().to_owned();
+        match error.code() {
+            ErrorCode::InvalidArgument => Self::Refused(reason),
+            _ => Self::Failed(reason),
+        }
     }
 }
 

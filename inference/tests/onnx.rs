@@ -4,8 +4,16 @@
 #[path = "onnx/support.rs"]
 mod support;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use support::{call, file, float_columns, handle, library, open, runtime};
 use tidegate_catalog::{FeatureType, ScalarType, Value};
 use tidegate_inference::{
@@ -181,6 +189,71 @@ async fn a_value_that_the_model_refuses_fails_its_batch_alone() {
         assert_eq!(*answer.outputs.output(0).unwrap().values(), OutputValues::Float32(vec![30.0, 0.0]));
     }
     assert!(handle.is_ready());
+}
+
+/// Counts what the crate counts.
+#[derive(Default)]
+struct Counting {
+    figures: parking_lot::Mutex<HashMap<String, Arc<AtomicU64>>>,
+}
+
+impl Counting {
+    /// Counters as they are, gauges as the bits of their float.
+    fn figure(&self, name: &str) -> Arc<AtomicU64> {
+        Arc::clone(self.figures.lock().entry(name.to_owned()).or_default())
+    }
+}
+
+impl Recorder for Counting {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        Counter::from_arc(self.figure(key.name()))
+    }
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::from_arc(self.figure(key.name()))
+    }
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::noop()
+    }
+}
+
+/// What a caller can send must not cost a session that is made and warmed anew.
+#[tokio::test]
+async fn a_value_that_the_model_refuses_keeps_the_session() {
+    let recorder = Counting::default();
+    let recording = metrics::set_default_local_recorder(&recorder);
+    let model = open("fails_beyond_3").unwrap();
+    let (handle, slots) = handle(&model, &[scalar("index", ScalarType::Int64)], 8).await;
+    drop(recording);
+    for value in [4, i64::MAX, i64::MIN] {
+        let mut batch = handle.input(1);
+        batch.put(0, slots[0], &Value::Int64(value)).unwrap();
+        let failed = handle.infer(batch, &call()).await.unwrap_err();
+        assert!(matches!(failed, Error::Run { .. }), "{failed}");
+    }
+    assert!(handle.is_ready());
+    handle.shutdown().await;
+    assert_eq!(recorder.figure("tidegate_inference_sessions_replaced_total").load(Ordering::SeqCst), 0);
+}
+
+/// A model that is replaced by a newer file of the same name ends after the new one has begun.
+#[tokio::test]
+async fn the_gauge_of_ready_replicas_adds_up_over_all_models_of_one_name() {
+    let recorder = Counting::default();
+    let recording = metrics::set_default_local_recorder(&recorder);
+    let model = open("affine").unwrap();
+    let ready = || f64::from_bits(recorder.figure("tidegate_inference_ready_replicas").load(Ordering::SeqCst));
+    let (old, _) = handle(&model, &float_columns(4), 2).await;
+    assert_eq!(ready(), 1.0);
+    let (new, _) = support::replicated(&model, &float_columns(4), 2).await;
+    assert_eq!(ready(), 3.0);
+    old.shutdown().await;
+    assert_eq!(ready(), 2.0);
+    new.shutdown().await;
+    assert_eq!(ready(), 0.0);
+    drop(recording);
 }
 
 #[tokio::test]

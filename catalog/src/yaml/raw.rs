@@ -181,7 +181,7 @@ pub(super) struct Endpoint {
     /// What a missing feature without a default does: `null` (it reaches the model as null) or `error` (its row fails). Default `null`.
     #[serde(default)]
     pub(super) missing: Missing,
-    /// Milliseconds that a call has when the caller names none. Default 500.
+    /// Milliseconds that a call has when the caller names none, at most 10000. Default 500.
     pub(super) deadline_ms: Option<u32>,
     /// For people.
     pub(super) description: Option<String>,
@@ -235,8 +235,8 @@ pub(super) struct Model {
     pub(super) name: Option<String>,
     /// The version answered to callers. Default `1`.
     pub(super) version: Option<String>,
-    /// Sessions that run side by side. Default 1.
+    /// Sessions that run side by side, at most 64. Default 1.
     pub(super) replicas: Option<u32>,
-    /// Most rows in one run. Default 64.
+    /// Most rows in one run, at most 10000. Default 64.
     pub(super) max_batch_size: Option<u32>,
 }

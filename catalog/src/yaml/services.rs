@@ -7,7 +7,8 @@ use super::{
     names, raw,
 };
 use crate::definitions::{
-    Endpoint, FeatureService, FeatureView, KeyType, MissingRule, ModelRef, RequestField, ServiceFeature, Variant,
+    Endpoint, FeatureService, FeatureView, KeyType, MAX_BATCH_SIZE, MAX_DEADLINE_MS, MAX_REPLICAS, MissingRule,
+    ModelRef, RequestField, ServiceFeature, Variant,
 };
 
 const DEFAULT_DEADLINE_MS: u32 = 500;
@@ -241,8 +242,13 @@ pub(super) fn define_endpoint(loading: &mut Loading, raw: raw::Endpoint, documen
             loading.problems.push(document.problem(&format!("variants[{index}].name"), message));
         }
     }
-    if raw.deadline_ms == Some(0) {
-        loading.problems.push(document.problem("deadline_ms", "is 0; leave it out for 500"));
+    match raw.deadline_ms {
+        Some(0) => loading.problems.push(document.problem("deadline_ms", "is 0; leave it out for 500")),
+        Some(long) if long > MAX_DEADLINE_MS => {
+            let message = format!("is {long}; no call may take longer than {MAX_DEADLINE_MS}");
+            loading.problems.push(document.problem("deadline_ms", message));
+        }
+        Some(_) | None => {}
     }
     let missing = match raw.missing {
         raw::Missing::Unset | raw::Missing::Named(raw::MissingName::Null) => MissingRule::Null,
@@ -274,10 +280,15 @@ fn variant(loading: &mut Loading, raw: raw::Variant, prefix: &str, document: &Do
         loading.problems.push(document.problem(&format!("{prefix}model.path"), "names no file"));
         return None;
     };
-    for (value, field) in [(raw.model.replicas, "replicas"), (raw.model.max_batch_size, "max_batch_size")] {
-        if value == Some(0) {
-            loading.problems.push(document.problem(&format!("{prefix}model.{field}"), "is 0; it must be at least 1"));
-        }
+    let sizes =
+        [(raw.model.replicas, "replicas", MAX_REPLICAS), (raw.model.max_batch_size, "max_batch_size", MAX_BATCH_SIZE)];
+    for (value, field, most) in sizes {
+        let refusal = match value {
+            Some(0) => "is 0; it must be at least 1".to_owned(),
+            Some(value) if value > most => format!("is {value}; the most is {most}"),
+            Some(_) | None => continue,
+        };
+        loading.problems.push(document.problem(&format!("{prefix}model.{field}"), refusal));
     }
     let model = ModelRef {
         path: raw.model.path,

@@ -182,6 +182,10 @@ fn mistakes_in_views_are_named_with_file_line_and_path() {
 #[test]
 fn mistakes_in_services_and_endpoints_are_named_with_file_line_and_path() {
     let service = |features: &str| format!("kind: FeatureService\nname: s\nfeatures: [{features}]\n");
+    let endpoint = |model: &str, rest: &str| {
+        let model = format!("feature_service: s\nmodel: {{path: m.onnx{model}}}");
+        format!("{}---\nkind: Endpoint\nname: e\n{model}\n{rest}\n", service("delay:late"))
+    };
     require_words(&[
         (service("dely:late"), "f.yaml:21: features[0]: there is no feature view \"dely\"; did you mean \"delay\"?"),
         (service("delay:lat"), "f.yaml:21: features[0]: view \"delay\" has no feature \"lat\"; did you mean \"late\"?"),
@@ -221,6 +225,14 @@ fn mistakes_in_services_and_endpoints_are_named_with_file_line_and_path() {
         (
             "kind: Endpoint\nname: e\ndeadline_ms: 4294967296\n".to_owned(),
             "f.yaml:21: deadline_ms: must be from 0 to 4294967295, is 4294967296",
+        ),
+        (endpoint("", "deadline_ms: 0"), "f.yaml:27: deadline_ms: is 0; leave it out for 500"),
+        (endpoint("", "deadline_ms: 10001"), "f.yaml:27: deadline_ms: is 10001; no call may take longer than 10000"),
+        (endpoint(", replicas: 0", ""), "f.yaml:26: model.replicas: is 0; it must be at least 1"),
+        (endpoint(", replicas: 65", ""), "f.yaml:26: model.replicas: is 65; the most is 64"),
+        (
+            endpoint(", max_batch_size: 2000000000", ""),
+            "f.yaml:26: model.max_batch_size: is 2000000000; the most is 10000",
         ),
     ]);
 }

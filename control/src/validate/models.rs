@@ -1,9 +1,10 @@
 //! A variant's model against its feature service: every input can be fed, with the type that it takes.
 //!
-//! A model with one input takes it packed, `[batch, n]`: every column of the service, the request values in declared
-//! order, then the features. One with several inputs names them as the columns (`alias__feature`, or a request value's
-//! name), each `[batch]` or `[batch, 1]`, and may use a subset. These are `inference`'s rules, which this crate may not
-//! use; a test that may use both compares them.
+//! A model with several inputs names them as the columns (`alias__feature`, or a request value's name), each `[batch]` or
+//! `[batch, 1]`, and may use a subset; so does a model with one input that takes one value a row and is named exactly as a
+//! column. Any other model with one input takes it packed, `[batch, n]`: every column of the service, the request values in
+//! declared order, then the features. These are `inference`'s rules, which this crate may not use; a test that may use both
+//! compares them.
 
 use tidegate_catalog::{
     Definitions, FeatureType, ScalarType,
@@ -76,7 +77,7 @@ impl<'f> Fit<'f> {
             self.error("the service has no columns".to_owned());
         }
         match signature.inputs.as_slice() {
-            [only] => self.packed(only, &mut rounded),
+            [only] if !self.is_by_name(only) => self.packed(only, &mut rounded),
             inputs => inputs.iter().for_each(|input| self.by_name(input, &mut rounded)),
         }
         self.warn(&rounded);
@@ -96,6 +97,12 @@ impl<'f> Fit<'f> {
         {
             self.error(format!("input {first:?} takes {rows} rows at once, input {other:?} takes {others}"));
         }
+    }
+
+    /// Whether the only input of a model is a column's rather than all of them packed.
+    fn is_by_name(&self, only: &Tensor) -> bool {
+        let one_value_a_row = matches!(only.dims.as_slice(), [_] | [_, Some(1) | None]);
+        one_value_a_row && self.columns.iter().any(|column| column.name == only.name)
     }
 
     fn packed(&mut self, input: &Tensor, rounded: &mut Vec<Rounded<'f>>) {

@@ -327,6 +327,7 @@ fn inputs_by_name_are_columns_of_a_type_that_fits() {
     let good = one("hour", Element::Int64);
     let fits = vec![good.clone(), one("weather__count", Element::Int64), one("dest__temp", Element::Float64)];
     assert_eq!(errors(SQL, &with_inputs(fits)), [""; 0]);
+    assert_eq!(errors(SQL, &with_inputs(vec![good.clone()])), [""; 0], "one input, named as one of four columns");
     let advice = "cast it in the view's SQL, or export the model with another input type";
     let table = [
         (

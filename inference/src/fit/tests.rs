@@ -49,6 +49,42 @@ fn inputs_by_name_are_fed_whatever_the_columns_order() {
     assert_eq!(plan.warnings(), []);
 }
 
+/// The rule for a model with one input: by name where it takes one value a row and is named exactly as a column, else packed.
+#[test]
+fn the_only_input_is_by_name_when_it_is_named_as_a_column() {
+    let columns =
+        [("distance", ScalarType::Float32), ("view__temp", ScalarType::Float32), ("temp", ScalarType::String)];
+    for dims in [&[Dim::Free][..], &[Dim::Free, Dim::Fixed(1)], &[Dim::Free, Dim::Free]] {
+        let plan = fitted(vec![spec("view__temp", ElementType::Float32, dims)], &columns).unwrap();
+        let slots: Vec<_> = (0..3).map(|column| plan.slot(column)).collect();
+        assert_eq!(slots, [None, Some(Slot { tensor: 0, column: 0 }), None], "{dims:?}");
+        assert_eq!(plan.batch(1).tensors().map(|(layout, _)| layout.width).collect::<Vec<_>>(), [1], "{dims:?}");
+        let unused = plan.warnings().iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(unused[0], "column \"distance\" feeds no input of the model");
+        assert_eq!(unused.len(), 2);
+    }
+    let text = fitted(vec![spec("temp", ElementType::String, &[Dim::Free])], &columns).unwrap();
+    assert_eq!(text.slot(2), Some(Slot { tensor: 0, column: 0 }), "of any type");
+}
+
+#[test]
+fn the_only_input_is_packed_when_no_column_is_named_so_or_it_takes_several_values() {
+    let columns = [("x", ScalarType::Float32), ("y", ScalarType::Float32)];
+    let several = vec![spec("x", ElementType::Float32, &[Dim::Free, Dim::Fixed(2)])];
+    let plan = fitted(several, &columns).unwrap();
+    assert_eq!([plan.slot(0), plan.slot(1)], [0, 1].map(|column| Some(Slot { tensor: 0, column })));
+    assert_eq!(
+        problems(vec![one("X", ElementType::Float32)], &columns),
+        ["the model's input \"X\" takes 1 values a row, the feature service has 2 columns"],
+        "names are compared exactly"
+    );
+    // one column: packed or by name, it is fed the same
+    for name in ["x", "input"] {
+        let plan = fitted(vec![one(name, ElementType::Float32)], &columns[..1]).unwrap();
+        assert_eq!(plan.slot(0), Some(Slot { tensor: 0, column: 0 }));
+    }
+}
+
 #[test]
 fn a_packed_input_of_another_width_is_refused_with_both_numbers() {
     assert_eq!(

@@ -26,10 +26,12 @@ const FAIL: f32 = -2.0;
 const HELD: f32 = -3.0;
 const TAKES_A_MINUTE: f32 = -4.0;
 const LOSES_ROWS: f32 = -5.0;
+const REFUSED: f32 = -6.0;
 
 struct FakeSource {
     made: AtomicUsize,
     broken: AtomicBool,
+    panics: AtomicBool,
     /// Every run: its rows' values.
     log: Arc<Mutex<Vec<Vec<f32>>>>,
     entered: Sender<()>,
@@ -49,6 +51,7 @@ impl EngineSource for FakeSource {
         if self.broken.load(Ordering::SeqCst) {
             return Err("no memory".to_owned());
         }
+        assert!(!self.panics.load(Ordering::SeqCst), "no memory at all");
         self.made.fetch_add(1, Ordering::SeqCst);
         Ok(Box::new(FakeEngine {
             log: Arc::clone(&self.log),
@@ -75,6 +78,9 @@ impl Engine for FakeEngine {
         }
         if values.contains(&FAIL) {
             return Err(RunError::Failed("the value is unknown".to_owned()));
+        }
+        if values.contains(&REFUSED) {
+            return Err(RunError::Refused("the index is out of bounds".to_owned()));
         }
         if values.contains(&LOSES_ROWS) {
             return Err(RunError::OutputShape { output: "y".to_owned(), shape: vec![1] });
@@ -107,6 +113,7 @@ impl Bench {
         let source = FakeSource {
             made: AtomicUsize::new(0),
             broken: AtomicBool::new(false),
+            panics: AtomicBool::new(false),
             log: Arc::default(),
             entered: enter,
             release: released,
@@ -123,6 +130,17 @@ impl Bench {
         max_batch_size: usize,
         queue_requests: usize,
     ) -> Result<ModelHandle, ModelError> {
+        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+        self.try_start_by(clock, replicas, max_batch_size, queue_requests).await
+    }
+
+    async fn try_start_by(
+        &self,
+        clock: Arc<dyn Clock>,
+        replicas: usize,
+        max_batch_size: usize,
+        queue_requests: usize,
+    ) -> Result<ModelHandle, ModelError> {
         let parts = Parts {
             name: "fake".to_owned(),
             hash: "00".to_owned(),
@@ -130,7 +148,7 @@ impl Bench {
             signature: signature(),
             plan: self.plan.clone(),
             source: Arc::clone(&self.source) as Arc<dyn EngineSource>,
-            clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
+            clock,
         };
         let number = |number| NonZeroUsize::new(number).unwrap();
         let config = ModelConfig {
@@ -318,35 +336,130 @@ async fn a_cancelled_batch_leaves_the_queue_without_a_run() {
 }
 
 #[tokio::test]
-async fn a_panic_or_an_error_fails_its_own_batch_and_replaces_the_session() {
+async fn a_panic_or_an_error_fails_its_own_batch_and_replaces_a_session_in_an_unknown_state() {
     let bench = Bench::new();
     let model = bench.start(1, 8, 4).await;
+    let run = |reason: &str| Error::Run { model: "fake".to_owned(), reason: reason.to_owned() };
+    let lost_rows = Error::OutputShape { model: "fake".to_owned(), output: "y".to_owned(), shape: vec![1], rows: 1 };
     let cases = [
-        (PANIC, Error::Panicked { model: "fake".to_owned(), reason: "the model is broken".to_owned() }),
-        (FAIL, Error::Run { model: "fake".to_owned(), reason: "the value is unknown".to_owned() }),
-        (LOSES_ROWS, Error::OutputShape { model: "fake".to_owned(), output: "y".to_owned(), shape: vec![1], rows: 1 }),
+        (PANIC, Error::Panicked { model: "fake".to_owned(), reason: "the model is broken".to_owned() }, 1),
+        (FAIL, run("the value is unknown"), 1),
+        (REFUSED, run("the index is out of bounds"), 0),
+        (LOSES_ROWS, lost_rows, 0),
     ];
-    for (replaced, (value, expected)) in cases.into_iter().enumerate() {
-        assert_eq!(bench.made(), replaced + 1);
+    for (value, expected, replaced) in cases {
+        let made = bench.made();
         assert_eq!(model.infer(bench.batch(&[value]), &bench.patient()).await.unwrap_err(), expected);
         assert_eq!(answer(&model.infer(bench.batch(&[1.0]), &bench.patient()).await.unwrap()), [2.0]);
-        assert_eq!(bench.made(), replaced + 2);
+        assert_eq!(bench.made(), made + replaced, "sessions after {expected}");
     }
     assert!(model.is_ready());
 }
 
+/// Until `count` replicas have a session.
+async fn until_ready(model: &ModelHandle, count: usize) {
+    let mut ready = model.shared.ready.clone();
+    let limit = Duration::from_secs(30);
+    tokio::time::timeout(limit, ready.wait_for(|ready| *ready == count)).await.unwrap().unwrap();
+}
+
 #[tokio::test]
-async fn a_session_that_cannot_be_replaced_is_tried_again_by_the_next_batch() {
+async fn while_no_replica_has_a_session_batches_fail_at_once_and_it_comes_back_by_itself() {
     let bench = Bench::new();
     let model = bench.start(1, 8, 4).await;
     bench.source.broken.store(true, Ordering::SeqCst);
     model.infer(bench.batch(&[PANIC]), &bench.patient()).await.unwrap_err();
-    let refused = model.infer(bench.batch(&[1.0]), &bench.patient()).await.unwrap_err();
-    assert_eq!(refused, Error::NoSession { model: "fake".to_owned(), reason: "no memory".to_owned() });
+    for _ in 0..100 {
+        let refused = model.infer(bench.batch(&[1.0]), &bench.patient()).await.unwrap_err();
+        assert_eq!(refused, Error::NoSession { model: "fake".to_owned(), reason: "no memory".to_owned() });
+        assert_eq!(refused.code(), tidegate_catalog::ErrorCode::Unavailable);
+    }
     assert!(!model.is_ready());
     bench.source.broken.store(false, Ordering::SeqCst);
+    until_ready(&model, 1).await;
     assert_eq!(answer(&model.infer(bench.batch(&[1.0]), &bench.patient()).await.unwrap()), [2.0]);
+}
+
+#[tokio::test]
+async fn a_replica_without_a_session_leaves_the_queue_to_the_others() {
+    let bench = Bench::new();
+    let model = bench.start(2, 8, 4).await;
+    bench.source.broken.store(true, Ordering::SeqCst);
+    model.infer(bench.batch(&[PANIC]), &bench.patient()).await.unwrap_err();
+    // it fails to make its session in the meantime, and another run would show it if it took a batch
+    for value in 0..200_u8 {
+        let inference = model.infer(bench.batch(&[value.into()]), &bench.patient()).await.unwrap();
+        assert_eq!(answer(&inference), [f32::from(value) * 2.0]);
+    }
+    until_ready(&model, 1).await;
+    model.infer(bench.batch(&[PANIC]), &bench.patient()).await.unwrap_err();
+    let refused = model.infer(bench.batch(&[1.0]), &bench.patient()).await.unwrap_err();
+    assert!(matches!(refused, Error::NoSession { .. }), "with the last session gone: {refused}");
+    bench.source.broken.store(false, Ordering::SeqCst);
+    until_ready(&model, 2).await;
+    assert_eq!(answer(&model.infer(bench.batch(&[1.0]), &bench.patient()).await.unwrap()), [2.0]);
+}
+
+#[tokio::test]
+async fn a_shutdown_does_not_wait_for_a_session_that_cannot_be_made() {
+    for replicas in [1, 2] {
+        let bench = Bench::new();
+        let model = bench.start(replicas, 8, 4).await;
+        bench.source.broken.store(true, Ordering::SeqCst);
+        model.infer(bench.batch(&[PANIC]), &bench.patient()).await.unwrap_err();
+        tokio::time::timeout(Duration::from_secs(30), model.shutdown()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_session_whose_making_panics_is_one_that_cannot_be_made() {
+    let bench = Bench::new();
+    bench.source.panics.store(true, Ordering::SeqCst);
+    let refused = bench.try_start(1, 8, 4).await.unwrap_err();
+    assert_eq!(refused.to_string(), "model models/fake.onnx did not start: making it panicked: no memory at all");
+    bench.source.panics.store(false, Ordering::SeqCst);
+    let model = bench.start(1, 8, 4).await;
+    bench.source.panics.store(true, Ordering::SeqCst);
+    model.infer(bench.batch(&[PANIC]), &bench.patient()).await.unwrap_err();
+    let refused = model.infer(bench.batch(&[1.0]), &bench.patient()).await.unwrap_err();
+    assert!(matches!(refused, Error::NoSession { .. }), "{refused}");
+    bench.source.panics.store(false, Ordering::SeqCst);
+    until_ready(&model, 1).await;
+}
+
+/// A clock that panics when a model's thread reads it.
+#[derive(Debug)]
+struct TreacherousClock(Arc<ManualClock>, AtomicBool);
+
+impl Clock for TreacherousClock {
+    fn event_now(&self) -> Micros {
+        self.0.event_now()
+    }
+
+    fn wall_now(&self) -> Micros {
+        self.0.wall_now()
+    }
+
+    fn monotonic(&self) -> tidegate_catalog::Monotonic {
+        let owner = std::thread::current().name().is_some_and(|name| name.starts_with("model-"));
+        assert!(!(owner && self.1.load(Ordering::SeqCst)), "the clock is broken");
+        self.0.monotonic()
+    }
+}
+
+#[tokio::test]
+async fn an_owner_that_panics_outside_a_run_is_not_counted_as_ready() {
+    let bench = Bench::new();
+    let clock = Arc::new(TreacherousClock(Arc::clone(&bench.clock), AtomicBool::new(false)));
+    let model = bench.try_start_by(Arc::clone(&clock) as Arc<dyn Clock>, 1, 8, 4).await.unwrap();
     assert!(model.is_ready());
+    clock.1.store(true, Ordering::SeqCst);
+    let lost = model.infer(bench.batch(&[1.0]), &bench.patient()).await.unwrap_err();
+    assert_eq!(lost.code(), tidegate_catalog::ErrorCode::Unavailable, "{lost}");
+    until_ready(&model, 0).await;
+    assert!(!model.is_ready());
+    let refused = model.infer(bench.batch(&[1.0]), &bench.patient()).await.unwrap_err();
+    assert_eq!(refused.code(), tidegate_catalog::ErrorCode::Unavailable, "{refused}");
 }
 
 #[tokio::test]
@@ -427,6 +540,28 @@ async fn a_recycled_batch_is_used_again_and_is_clean() {
     model.recycle(inference.input);
     assert_eq!(model.input(2), bench.batch(&[0.0, 0.0]));
     assert!(model.shared.spare.lock().is_empty());
+}
+
+#[tokio::test]
+async fn a_batch_larger_than_a_run_is_not_kept() {
+    let bench = Bench::new();
+    let model = bench.start(1, 2, 4).await;
+    for (rows, kept) in [(3, 0), (2, 1)] {
+        model.recycle(bench.plan.batch(rows));
+        assert_eq!(model.shared.spare.lock().len(), kept, "{rows} rows");
+    }
+}
+
+#[tokio::test]
+async fn a_model_that_asks_for_more_than_a_machine_has_does_not_start() {
+    let bench = Bench::new();
+    let refused = bench.try_start(4_000_000_000, 8, 4).await.unwrap_err();
+    let words = "model models/fake.onnx did not start: 4000000000 replicas are asked for, the most is 64";
+    assert_eq!(refused.to_string(), words);
+    let refused = bench.try_start(1, 2_000_000_000, 4).await.unwrap_err();
+    let words = "model models/fake.onnx did not start: 2000000000 rows in one run are asked for, the most is 10000";
+    assert_eq!(refused.to_string(), words);
+    assert_eq!(bench.made(), 0);
 }
 
 #[test]
