@@ -157,7 +157,8 @@ impl ModelLoader {
         let (signature, found, opened) = match &self.source {
             Source::Onnx(source) => source.open(&reference.path).await?,
             Source::Missing(why) => {
-                return Err(LoadError::Failed { path: reference.path.clone(), message: (**why).to_owned() });
+                let told = "ONNX Runtime is not there";
+                return Err(LoadError::Failed { path: reference.path.clone(), message: (**why).to_owned(), told });
             }
             #[cfg(any(test, feature = "testing"))]
             Source::Fake(models) => models.open(&reference.path, hash)?,

@@ -30,7 +30,7 @@ use tidegate_benches::{
 };
 use tidegate_catalog::Micros;
 use tidegate_store::Put;
-use tokio::process::Command;
+use tokio::{process::Command, task::JoinSet};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -305,9 +305,9 @@ impl Server {
         let start = clock::now();
         let parts = rows.chunks(rows.len().div_ceil(connections).max(1)).zip(made);
         // a Put shares its bytes: the copy is of handles
-        let tasks = parts.map(|(part, connection)| tokio::spawn(hset(part.to_vec(), connection))).collect::<Vec<_>>();
-        for task in tasks {
-            task.await??;
+        let mut tasks = parts.map(|(part, connection)| hset(part.to_vec(), connection)).collect::<JoinSet<_>>();
+        while let Some(done) = tasks.join_next().await {
+            done??;
         }
         Ok(start.elapsed())
     }

@@ -25,6 +25,7 @@ struct Wire {
 }
 
 impl Wire {
+    #[expect(clippy::disallowed_methods, reason = "a relay of the test's runtime, which ends with it")]
     async fn to(server: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let wire = Self { addr: listener.local_addr().unwrap(), turns: Arc::default() };

@@ -1,14 +1,11 @@
 //! The way into the store: how many batches are in flight, what the gauge and the log say of it.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
-use tidegate_catalog::{Clock, Deadline, EntityKey, clock::ManualClock};
+use tidegate_catalog::{Deadline, EntityKey};
 use tidegate_materializer::{Request, Silent};
 use tidegate_store::{Cells, OnlineStore, Put, PutOutcome, ReadPlan, ScanCursor, ScanPage, StoreMarks};
 use tokio::sync::Semaphore;
@@ -16,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     log::{Gauges, Lines},
-    world::{VIEW, World, materialized, row},
+    world::{World, materialized, row},
 };
 
 /// A store that answers a put only when a test lets it.
