@@ -137,7 +137,7 @@ impl BareLoop {
     async fn features(&self, id: i64, turn: usize) -> Result<[f32; INPUTS]> {
         let key = entity_key(id, &mut BytesMut::with_capacity(32))?;
         let mut command = Cmd::new();
-        command.arg("HMGET").arg([NAMESPACE.as_bytes(), key.as_bytes()].concat());
+        command.arg("HMGET").arg([NAMESPACE.as_bytes(), b"\0", key.as_bytes()].concat());
         for field in fields() {
             command.arg(&[field.0 as u8][..]);
         }

@@ -1,7 +1,7 @@
 //! Entity keys: the injective bytes under which an entity's rows are stored.
 //!
 //! `varint project, varint key set, then per join key in name order: type tag, varint length, bytes`. Numbers come from
-//! the registry and are never reused. int32 and int64 keys have one encoding, so they meet.
+//! the registry, which begins at 1, and are never reused. int32 and int64 keys have one encoding, so they meet.
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -200,8 +200,8 @@ impl EntityKey {
     /// [`KeyError::NotAKey`] where the bytes are not what [`EntityKey::encode`] writes.
     pub fn parts(&self) -> Result<KeyParts, KeyError> {
         let mut rest: &[u8] = &self.0;
-        let project = ProjectNumber(take_number(&mut rest, "the project number")?);
-        let key_set = KeySetNumber(take_number(&mut rest, "the key-set number")?);
+        let project = ProjectNumber(take_given(&mut rest, "the project number")?);
+        let key_set = KeySetNumber(take_given(&mut rest, "the key-set number")?);
         let mut values = Vec::new();
         while let Some((tag, after)) = rest.split_first() {
             rest = after;
@@ -258,6 +258,11 @@ fn put_varint(buffer: &mut BytesMut, mut value: u64) {
         value >>= 7;
     }
     buffer.put_u8(value as u8);
+}
+
+/// Reads a number that the registry gave: none is zero, which keeps keys apart from what a store keeps beside them.
+fn take_given(rest: &mut &[u8], part: &'static str) -> Result<u32, KeyError> {
+    take_number(rest, part).and_then(|number| if number == 0 { Err(KeyError::NotAKey { part }) } else { Ok(number) })
 }
 
 /// Reads a varint of at most 32 bits in its shortest form.

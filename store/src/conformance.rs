@@ -7,12 +7,19 @@
     reason = "these are tests: each panics where the store breaks the promise it is named after"
 )]
 
+mod racing;
+
 use bytes::Bytes;
-use tidegate_catalog::{Deadline, EntityKey, FieldNumber, Micros, row::MAX_ROW_BYTES};
+use tidegate_catalog::{Deadline, EntityKey, ErrorCode, FieldNumber, Micros, row::MAX_ROW_BYTES};
 
 use crate::{
-    Cell, Cells, Error, OnlineStore, Put, PutOutcome, ReadPlan, Rejection, StoreMarks,
+    Cell, Cells, Error, MAX_READ_BYTES, OnlineStore, Put, PutOutcome, ReadPlan, Rejection, StoreMarks,
     testing::{TestRow, key},
+};
+pub use racing::{
+    a_dropped_put_may_be_repeated, a_dropped_read_leaves_no_trace,
+    a_scan_beside_writers_gives_every_cell_that_stood_through_it,
+    each_mark_is_a_maximum_of_its_own_under_racing_writers, readers_see_a_row_whole_or_not_at_all,
 };
 
 const NEVER: Deadline = Deadline::NEVER;
@@ -259,16 +266,78 @@ pub async fn another_registry_is_refused_until_it_adopts(store: &impl OnlineStor
     assert_eq!(adopted, StoreMarks { registry_id: Some("b".into()), version: 7, field: 9, ..StoreMarks::default() });
 }
 
-/// A deadline that is over is `Late`, at once, and leaves no cells.
+/// Under a key that is not an entity key a scan sees nothing, and goes on.
+pub async fn a_scan_passes_over_keys_that_are_not_entity_keys(store: &impl OnlineStore) {
+    let mine = TestRow { entity: 5, ..value(1, None, 1) }.put();
+    let foreign = |key: &'static [u8]| Put { key: EntityKey::from_stored(Bytes::from_static(key)), ..mine.clone() };
+    let mut batch = [&b"user:1"[..], b"\0", b"\xff\xff\xff\xff\xff\xff", b"\x01", b"\x01\x01\x07\x7f", b"\x80\x00\x01"]
+        .map(foreign)
+        .to_vec();
+    batch.push(mine.clone());
+    store.put(&batch, NEVER).await.unwrap();
+    assert_eq!(everything(store).await, [(mine.key, mine.field, mine.row)]);
+}
+
+/// A deadline that is over is `Late`, at once, for every operation; a read leaves no cells, a write is not done.
 pub async fn a_deadline_that_is_over_is_late(store: &impl OnlineStore, over: Deadline) {
+    fn assert_late<T: std::fmt::Debug>(operation: &str, answer: Result<T, Error>) {
+        assert!(matches!(answer, Err(Error::Late { .. })), "{operation}: {answer:?}");
+    }
+    let stands = value(1, None, 1).put();
+    store.put(std::slice::from_ref(&stands), NEVER).await.unwrap();
+    let marks = StoreMarks { registry_id: Some("a".into()), version: 1, ..StoreMarks::default() };
+    store.raise_marks(&marks, NEVER).await.unwrap();
+    let higher = StoreMarks { version: 2, ..marks.clone() };
     let mut plan = ReadPlan::default();
     plan.push(key(1), &[FieldNumber(1)]);
     let mut cells = Cells::default();
     cells.push_absent();
-    let late = store.read(&plan, over, &mut cells).await.unwrap_err();
-    assert!(matches!(late, Error::Late { .. }), "{late}");
+    assert_late("read", store.read(&plan, over, &mut cells).await);
     assert!(cells.is_empty());
-    assert!(matches!(store.put(&[value(1, None, 1).put()], over).await, Err(Error::Late { .. })));
+    assert_late("put", store.put(&[value(2, None, 2).put()], over).await);
+    assert_late("erase", store.erase(&[key(1)], over).await);
+    assert_late("remove", store.remove(std::slice::from_ref(&stands), over).await);
+    assert_late("scan", store.scan(None, 10, over).await);
+    assert_late("marks", store.marks(over).await);
+    assert_late("raise_marks", store.raise_marks(&higher, over).await);
+    assert_late("adopt", store.adopt(&higher, over).await);
+    assert_late("ready", store.ready(over).await);
+    assert_eq!(everything(store).await, [(stands.key, stands.field, stands.row)]);
+    assert_eq!(store.marks(NEVER).await.unwrap(), marks);
+}
+
+/// A read whose rows take more than the limit is refused as a whole; the same rows in two reads are answered.
+pub async fn a_read_of_too_many_bytes_is_refused(store: &impl OnlineStore) {
+    let mut row = value(1, None, 1).put().row.to_vec();
+    row.resize(MAX_ROW_BYTES, 7);
+    let put = Put { row: row.into(), ..value(1, None, 1).put() };
+    assert_eq!(store.put(std::slice::from_ref(&put), NEVER).await.unwrap(), [PutOutcome::Written]);
+    let most = MAX_READ_BYTES / MAX_ROW_BYTES;
+    let mut plan = ReadPlan::default();
+    (0..most).for_each(|_| plan.push(key(1), &[FieldNumber(1)]));
+    let mut cells = Cells::default();
+    store.read(&plan, NEVER, &mut cells).await.unwrap();
+    assert!(cells.len() == most && cells.iter().all(|cell| cell == Cell::Row(&put.row)));
+    plan.push(key(1), &[FieldNumber(1)]);
+    let refused = store.read(&plan, NEVER, &mut cells).await.unwrap_err();
+    assert!(matches!(refused, Error::TooMuch { limit_bytes: MAX_READ_BYTES }), "{refused}");
+    assert_eq!(refused.code(), ErrorCode::InvalidArgument);
+    assert!(cells.is_empty());
+}
+
+/// A plan of many more cells than one round trip asks for is answered in its order.
+pub async fn a_read_of_many_cells_is_answered_in_the_plans_order(store: &impl OnlineStore) {
+    let rows = (0..1500_i64).map(|entity| TestRow { entity, ..value(entity, None, 1) }.put()).collect::<Vec<_>>();
+    store.put(&rows, NEVER).await.unwrap();
+    let mut plan = ReadPlan::default();
+    for entity in (0..1500).rev() {
+        plan.push(key(entity), &[FieldNumber(2), FieldNumber(1)]);
+        plan.push(key(entity), &[]);
+    }
+    let mut cells = Cells::default();
+    store.read(&plan, NEVER, &mut cells).await.unwrap();
+    let expected = rows.iter().rev().flat_map(|put| [Cell::Absent, Cell::Row(&put.row)]).collect::<Vec<_>>();
+    assert_eq!(cells.iter().collect::<Vec<_>>(), expected);
 }
 
 /// A fresh store is ready.
@@ -282,14 +351,27 @@ pub async fn a_store_that_works_is_ready(store: &impl OnlineStore) {
 macro_rules! conformance_suite {
     ($store:path) => {
         $crate::conformance_suite!(@each $store:
-            a_read_answers_every_cell_in_the_plans_order nothing_asked_is_nothing_answered
+            a_read_answers_every_cell_in_the_plans_order a_read_of_many_cells_is_answered_in_the_plans_order
+            a_read_of_too_many_bytes_is_refused nothing_asked_is_nothing_answered
             an_older_row_never_replaces_a_newer_one case_29_equal_event_later_created_overwrites
             an_equal_row_changes_nothing a_full_tie_is_decided_by_content
             case_10_a_tombstone_beats_a_value_of_equal_times case_28_rows_of_one_cell_in_one_batch_act_in_order
             a_row_of_another_cell_gives_way a_row_that_cannot_be_stored_is_rejected_alone any_bytes_survive
             erase_deletes_the_whole_entity remove_takes_only_what_is_still_there a_scan_answers_every_cell
-            marks_only_rise another_registry_is_refused_until_it_adopts a_store_that_works_is_ready
+            a_scan_passes_over_keys_that_are_not_entity_keys marks_only_rise another_registry_is_refused_until_it_adopts a_store_that_works_is_ready
         );
+
+        $crate::conformance_suite!(@racing $store:
+            readers_see_a_row_whole_or_not_at_all a_scan_beside_writers_gives_every_cell_that_stood_through_it
+            a_dropped_put_may_be_repeated a_dropped_read_leaves_no_trace
+        );
+
+        #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+        async fn each_mark_is_a_maximum_of_its_own_under_racing_writers() {
+            let (store, _guard) = $store().await;
+            let writers = (0..8).map(|_| store.clone()).collect();
+            $crate::conformance::each_mark_is_a_maximum_of_its_own_under_racing_writers(writers).await;
+        }
 
         #[tokio::test]
         async fn a_deadline_that_is_over_is_late() {
@@ -304,6 +386,15 @@ macro_rules! conformance_suite {
             async fn $promise() {
                 let (store, _guard) = $store().await;
                 $crate::conformance::$promise(&store).await;
+            }
+        )*
+    };
+    (@racing $store:path: $($promise:ident)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $promise() {
+                let (store, _guard) = $store().await;
+                $crate::conformance::$promise(store).await;
             }
         )*
     };

@@ -11,15 +11,16 @@ use crate::{Cells, Error, Put, PutOutcome, ReadPlan, StoreMarks};
 ///
 /// A cell holds at most one row. Nothing here knows features, ttl or "now": rows are bytes that order themselves.
 pub trait OnlineStore: Send + Sync {
-    /// Reads `plan` in one round trip. `out` is cleared first and gets one cell per (key, field), in the plan's order.
+    /// Reads `plan` in one round trip, or one for each thousand cells. `out` is cleared first and gets one cell per (key, field), in the plan's order.
     /// An absent row is an absent cell, not an error; a key asked twice is answered twice; a part that failed alone is a
     /// failed cell; an empty plan is answered without asking the server.
     /// Cancel-safe and safe to repeat: reading changes nothing.
     /// # Errors
     /// [`Error::Late`] once `deadline` or the store's own timeout has passed, [`Error::Unavailable`] when it cannot be
-    /// reached; `out` is then empty.
+    /// reached or answers nobody, [`Error::TooMuch`] when the rows take more than [`crate::MAX_READ_BYTES`]; `out` is then
+    /// empty.
     /// # Cost
-    /// One round trip; no allocation per cell beside the reply itself.
+    /// One round trip for each thousand cells; no allocation per cell beside the reply itself.
     fn read(
         &self,
         plan: &ReadPlan,
@@ -37,19 +38,21 @@ pub trait OnlineStore: Send + Sync {
     fn put(&self, rows: &[Put], deadline: Deadline) -> impl Future<Output = Result<Vec<PutOutcome>, Error>> + Send;
 
     /// Deletes whole entities for good (a privacy request): every cell of each key, tombstones too. Answers how many cells
-    /// went. A later put of any stamp is written again.
+    /// went. A later put of any stamp is written again. A dropped call may still erase; safe to repeat, but the count is
+    /// then of what was left.
     /// # Errors
     /// As [`OnlineStore::put`].
     fn erase(&self, keys: &[EntityKey], deadline: Deadline) -> impl Future<Output = Result<u64, Error>> + Send;
 
     /// Removes each cell that still holds exactly the row given (reclaiming): a row put since then stays. Answers how
-    /// many went.
+    /// many went. A dropped call may still remove; safe to repeat, as an erase is.
     /// # Errors
     /// As [`OnlineStore::put`].
     fn remove(&self, rows: &[Put], deadline: Deadline) -> impl Future<Output = Result<u64, Error>> + Send;
 
     /// One page of all cells, for audits: starts with `None`, goes on with the page's `next`. Every cell that is there
-    /// during the whole scan is answered at least once; keys that are not entity keys are passed over.
+    /// during the whole scan is answered at least once; keys that are not entity keys are passed over. Cancel-safe and safe to
+    /// repeat.
     /// # Errors
     /// As [`OnlineStore::read`].
     fn scan(
@@ -59,13 +62,14 @@ pub trait OnlineStore: Send + Sync {
         deadline: Deadline,
     ) -> impl Future<Output = Result<ScanPage, Error>> + Send;
 
-    /// The meta cells. A store that nobody has written has the default marks.
+    /// The meta cells. A store that nobody has written has the default marks. Cancel-safe and safe to repeat.
     /// # Errors
     /// As [`OnlineStore::read`].
     fn marks(&self, deadline: Deadline) -> impl Future<Output = Result<StoreMarks, Error>> + Send;
 
     /// Raises each mark to the greater of the stored one and `to`'s, and answers what stands then. Called by every batch
-    /// writer before its first write.
+    /// writer before its first write. Each mark is a maximum of its own, also under racing writers. A dropped call may still
+    /// raise; safe to repeat.
     /// # Errors
     /// [`Error::OtherRegistry`] and [`Error::RegistryBehind`], and nothing is changed; else as [`OnlineStore::put`].
     fn raise_marks(
@@ -75,11 +79,13 @@ pub trait OnlineStore: Send + Sync {
     ) -> impl Future<Output = Result<StoreMarks, Error>> + Send;
 
     /// Gives the store to the registry of `to` and raises the marks, without asking whose it was: `tidegate store adopt`.
+    /// A dropped call may still adopt; safe to repeat.
     /// # Errors
     /// As [`OnlineStore::put`].
     fn adopt(&self, to: &StoreMarks, deadline: Deadline) -> impl Future<Output = Result<StoreMarks, Error>> + Send;
 
-    /// Whether the store can be read and written now, its scripts included.
+    /// Whether the store can be read and written now, its scripts included: a replica or a full server is not ready.
+    /// Cancel-safe and safe to repeat.
     /// # Errors
     /// As [`OnlineStore::read`].
     fn ready(&self, deadline: Deadline) -> impl Future<Output = Result<(), Error>> + Send;

@@ -14,7 +14,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use tidegate_catalog::{Clock, Deadline, EntityKey};
 use tokio::sync::watch;
 
-use crate::{Cells, Error, OnlineStore, Put, PutOutcome, ReadPlan, ScanCursor, ScanPage, StoreMarks};
+use crate::{Cells, Error, OnlineStore, Put, PutOutcome, ReadPlan, ScanCursor, ScanPage, StoreMarks, marks::Claim};
 use engine::Engine;
 use writer::{Answer, Job, Writer};
 
@@ -48,9 +48,10 @@ impl Default for EmbeddedConfig {
     }
 }
 
-/// The embedded backend. A clone shares it.
+/// The embedded backend. A clone shares it; the last one closes the file.
 #[derive(Clone, Debug)]
 pub struct EmbeddedStore {
+    // dropped before the writer, whose end closes the file
     engine: Arc<Engine>,
     writer: Writer,
     clock: Arc<dyn Clock>,
@@ -108,10 +109,10 @@ fn late(waited: Duration) -> Error {
 impl OnlineStore for EmbeddedStore {
     async fn read(&self, plan: &ReadPlan, deadline: Deadline, out: &mut Cells) -> Result<(), Error> {
         out.clear();
-        self.in_time(deadline)?;
         if plan.is_empty() {
             return Ok(());
         }
+        self.in_time(deadline)?;
         self.engine.read(plan, || self.in_time(deadline), out).await.inspect_err(|_| out.clear())
     }
 
@@ -147,12 +148,12 @@ impl OnlineStore for EmbeddedStore {
 
     async fn raise_marks(&self, to: &StoreMarks, deadline: Deadline) -> Result<StoreMarks, Error> {
         let to = to.clone();
-        self.write(deadline, |answer| Job::RaiseMarks { to, adopt: false, answer }).await
+        self.write(deadline, |answer| Job::RaiseMarks { to, claim: Claim::Raise, answer }).await
     }
 
     async fn adopt(&self, to: &StoreMarks, deadline: Deadline) -> Result<StoreMarks, Error> {
         let to = to.clone();
-        self.write(deadline, |answer| Job::RaiseMarks { to, adopt: true, answer }).await
+        self.write(deadline, |answer| Job::RaiseMarks { to, claim: Claim::Adopt, answer }).await
     }
 
     async fn ready(&self, deadline: Deadline) -> Result<(), Error> {
@@ -214,5 +215,19 @@ mod tests {
         assert_eq!(put.unwrap(), [PutOutcome::Written]);
         assert!(matches!(refused, Err(Error::Unavailable { .. })), "{refused:?}");
         closed.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_store_whose_writing_thread_has_ended_is_not_ready_and_takes_no_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(folder.path(), &EmbeddedConfig::default(), steady_clock()).unwrap();
+        let store = EmbeddedStore { writer: Writer::ended(), ..store };
+        let unready = store.ready(Deadline::NEVER).await.unwrap_err();
+        let words = "embedded store at the state folder cannot be reached: cannot write: the writing thread has ended";
+        assert_eq!(unready.to_string(), words);
+        let row = TestRow { entity: 1, field: 1, event: 1, created: None, value: Some(1) };
+        let refused = store.put(&[row.put()], Deadline::NEVER).await.unwrap_err();
+        assert_eq!(refused.to_string(), words);
+        assert!(store.marks(Deadline::NEVER).await.is_ok(), "it still reads");
     }
 }

@@ -49,6 +49,12 @@ pub enum Error {
         /// What it says.
         reason: String,
     },
+    /// A read of more than a read may answer.
+    #[error("the rows asked for take more than {limit_bytes} bytes; ask for fewer keys or features at once")]
+    TooMuch {
+        /// The most that one read answers.
+        limit_bytes: usize,
+    },
     /// The store's rows were written under another registry.
     #[error(
         "the store belongs to registry {store}, this is {ours}; if this registry replaces it, run `tidegate store adopt`"
@@ -85,7 +91,8 @@ impl Error {
             Self::Unavailable { .. } => ErrorCode::Unavailable,
             Self::Refused { .. } => ErrorCode::Internal,
             Self::OtherRegistry { .. } | Self::RegistryBehind { .. } => ErrorCode::FailedPrecondition,
-            Self::Config { .. } => ErrorCode::InvalidArgument,
+            // not ResourceExhausted: asking again later does not help
+            Self::TooMuch { .. } | Self::Config { .. } => ErrorCode::InvalidArgument,
         }
     }
 
@@ -95,6 +102,7 @@ impl Error {
             Self::Late { .. } => "the online store did not answer in time",
             Self::Unavailable { .. } => "the online store cannot be reached",
             Self::Refused { .. } => "the online store could not do this",
+            Self::TooMuch { .. } => "the rows asked for take more than 64 MiB; ask for fewer keys or features at once",
             Self::OtherRegistry { .. } | Self::RegistryBehind { .. } => "the online store belongs to another registry",
             Self::Config { .. } => "the online store is not configured",
         }

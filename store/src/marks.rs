@@ -19,6 +19,15 @@ pub struct StoreMarks {
     pub event_clock: Micros,
 }
 
+/// How a writer comes to the marks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// As the registry whose store it is; another one is refused.
+    Raise,
+    /// As the store's owner from now on.
+    Adopt,
+}
+
 impl Default for StoreMarks {
     fn default() -> Self {
         Self { registry_id: None, version: 0, project: 0, key_set: 0, field: 0, event_clock: Micros::MIN }

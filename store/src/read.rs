@@ -5,6 +5,12 @@ use std::ops::Range;
 use bytes::Bytes;
 use tidegate_catalog::{EntityKey, FieldNumber};
 
+use crate::Error;
+
+/// The most row bytes that one read answers. A row may have a mebibyte and a key may be asked often: without a limit, a
+/// small request takes all memory.
+pub const MAX_READ_BYTES: usize = 64 * 1024 * 1024;
+
 /// The cells of one read: entity keys in order, each with its fields in order. [`ReadPlan::clear`] keeps the memory.
 #[derive(Clone, Debug, Default)]
 pub struct ReadPlan {
@@ -47,6 +53,8 @@ impl ReadPlan {
 pub struct Cells {
     slots: Vec<Slot>,
     arena: Vec<u8>,
+    /// Bytes of all rows.
+    row_bytes: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -73,6 +81,12 @@ impl Cells {
     pub fn clear(&mut self) {
         self.slots.clear();
         self.arena.clear();
+        self.row_bytes = 0;
+    }
+
+    /// Whether the rows so far are no more than a read may answer. For backends.
+    pub(crate) const fn within_limit(&self) -> Result<(), Error> {
+        if self.row_bytes > MAX_READ_BYTES { Err(Error::TooMuch { limit_bytes: MAX_READ_BYTES }) } else { Ok(()) }
     }
 
     /// How many cells there are.
@@ -114,6 +128,7 @@ impl Cells {
 
     /// Adds a row by copying it behind the others: one copy, no allocation while the memory lasts.
     pub fn push_copied(&mut self, row: &[u8]) {
+        self.row_bytes = self.row_bytes.saturating_add(row.len());
         let start = self.arena.len();
         self.arena.extend_from_slice(row);
         self.slots.push(Slot::Arena(start..self.arena.len()));
@@ -121,6 +136,7 @@ impl Cells {
 
     /// Adds a row that the reply buffer owns: no copy.
     pub fn push_shared(&mut self, row: Bytes) {
+        self.row_bytes = self.row_bytes.saturating_add(row.len());
         self.slots.push(Slot::Shared(row));
     }
 }

@@ -17,10 +17,22 @@ use tidegate_catalog::{Clock, Deadline, EntityKey, FieldNumber};
 
 use crate::{
     BackendKind, Cells, Error, OnlineStore, Put, PutOutcome, ReadPlan, ScanCursor, ScanPage, ScannedCell, StoreMarks,
+    marks::Claim, namespace::prefix,
 };
 use address::Address;
 use link::Link;
 use scripts::Scripts;
+
+/// The server's words for a state that passes or that is not about the call: it loads its file, follows another server, is
+/// without its peers, runs another's script, or does not know who we are.
+const NOT_NOW: [&str; 8] =
+    ["LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "READONLY", "NOREPLICAS", "BUSY", "NOAUTH"];
+
+/// Cells that one round trip asks for, give or take one entity's: at a mebibyte a row, the server's reply has a bound.
+const CELLS_AT_ONCE: usize = 1024;
+
+/// The driver's words, which have no kind of their own, for a greeting that failed at the choice of the database.
+const NO_DATABASE: &str = "refused to switch database";
 
 /// How a Redis server is reached.
 #[derive(Clone)]
@@ -40,7 +52,8 @@ pub struct RedisConfig {
 pub struct RedisStore {
     link: Arc<Link>,
     scripts: Arc<Scripts>,
-    namespace: Arc<[u8]>,
+    /// Before every key.
+    prefix: Arc<[u8]>,
     address: Arc<str>,
     timeout: Duration,
     clock: Arc<dyn Clock>,
@@ -78,7 +91,7 @@ impl RedisStore {
         Ok(Self {
             link: Arc::new(link),
             scripts: Arc::new(Scripts::new()),
-            namespace: config.namespace.as_bytes().into(),
+            prefix: prefix(&config.namespace).into(),
             address: shown,
             timeout: config.timeout,
             clock,
@@ -99,7 +112,7 @@ impl RedisStore {
         match tokio::time::timeout(limit, call).await {
             Ok(answer) => {
                 self.link.answered();
-                answer.map_err(|error| self.error(&error, limit))
+                answer.map_err(|error| self.failed(&error, limit))
             }
             Err(_elapsed) => {
                 self.link.silent(sent, self.clock.monotonic());
@@ -113,21 +126,32 @@ impl RedisStore {
         Error::Late { backend: BackendKind::Redis, waited_ms }
     }
 
-    fn error(&self, error: &RedisError, limit: Duration) -> Error {
+    /// What the caller gets for the driver's `error`. The connection is left where the server refuses it.
+    fn failed(&self, error: &RedisError, limit: Duration) -> Error {
         if error.is_timeout() {
             return self.late(limit);
         }
         let unreachable = error.is_io_error() || error.is_connection_dropped() || error.is_connection_refusal();
-        let loading = matches!(error.kind(), ErrorKind::Server(kind) if format!("{kind:?}").contains("Loading"));
-        if unreachable || loading || error.kind() == ErrorKind::AuthenticationFailed {
-            let address = self.address.to_string();
-            return Error::Unavailable { backend: BackendKind::Redis, address, reason: error.to_string() };
+        let refused = error.kind() == ErrorKind::AuthenticationFailed
+            || error.code().is_some_and(|code| NOT_NOW.contains(&code))
+            || error.to_string().contains(NO_DATABASE);
+        if refused {
+            self.link.refused(self.clock.monotonic());
         }
-        Error::Refused { backend: BackendKind::Redis, reason: error.to_string() }
+        let reason = match (error.code(), error.detail()) {
+            // the server's own words, which an operator can look up
+            (Some(code), Some(detail)) if code != "ERR" => format!("{code} {detail}"),
+            _ => error.to_string(),
+        };
+        if unreachable || refused {
+            let address = self.address.to_string();
+            return Error::Unavailable { backend: BackendKind::Redis, address, reason };
+        }
+        Error::Refused { backend: BackendKind::Redis, reason }
     }
 
     fn stored_key(&self, key: &EntityKey) -> Vec<u8> {
-        [&self.namespace, key.as_bytes()].concat()
+        [&self.prefix, key.as_bytes()].concat()
     }
 }
 
@@ -137,25 +161,7 @@ impl OnlineStore for RedisStore {
         if plan.is_empty() {
             return Ok(());
         }
-        let keys = plan.keys();
-        let mut pipeline = Pipeline::with_capacity(keys.len());
-        let mut asked = 0;
-        for (key, fields) in keys.filter(|(_, fields)| !fields.is_empty()) {
-            let mut command = Cmd::new();
-            command.arg("HMGET").arg(self.stored_key(key));
-            for field in fields {
-                command.arg(field_name(*field).as_slice());
-            }
-            pipeline.add_command(command);
-            asked += 1;
-        }
-        let mut connection = self.link.connection();
-        let replies = self.in_time(deadline, connection.req_packed_commands(&pipeline, 0, asked)).await?;
-        let mut replies = replies.into_iter();
-        for (_, fields) in plan.keys().filter(|(_, fields)| !fields.is_empty()) {
-            push_cells(replies.next(), fields.len(), out);
-        }
-        Ok(())
+        self.read_parts(plan, deadline, out).await.inspect_err(|_| out.clear())
     }
 
     async fn put(&self, rows: &[Put], deadline: Deadline) -> Result<Vec<PutOutcome>, Error> {
@@ -211,8 +217,8 @@ impl OnlineStore for RedisStore {
         let mut connection = self.link.connection();
         let mut command = Cmd::new();
         command.arg("SCAN").arg(cursor).arg("COUNT").arg(limit.max(1)).arg("TYPE").arg("hash");
-        if !self.namespace.is_empty() {
-            command.arg("MATCH").arg(scripts::glob_prefix(&self.namespace));
+        if !self.prefix.is_empty() {
+            command.arg("MATCH").arg(scripts::glob_prefix(&self.prefix));
         }
         let (next, keys): (Vec<u8>, Vec<Vec<u8>>) =
             self.in_time(deadline, command.query_async(&mut connection)).await?;
@@ -238,7 +244,7 @@ impl OnlineStore for RedisStore {
 
     async fn marks(&self, deadline: Deadline) -> Result<StoreMarks, Error> {
         let mut command = Cmd::new();
-        command.arg("HMGET").arg(scripts::meta_key(&self.namespace));
+        command.arg("HMGET").arg(scripts::meta_key(&self.prefix));
         for name in scripts::MARK_NAMES {
             command.arg(name);
         }
@@ -248,25 +254,66 @@ impl OnlineStore for RedisStore {
     }
 
     async fn raise_marks(&self, to: &StoreMarks, deadline: Deadline) -> Result<StoreMarks, Error> {
-        self.write_marks(to, false, deadline).await
+        self.write_marks(to, Claim::Raise, deadline).await
     }
 
     async fn adopt(&self, to: &StoreMarks, deadline: Deadline) -> Result<StoreMarks, Error> {
-        self.write_marks(to, true, deadline).await
+        self.write_marks(to, Claim::Adopt, deadline).await
     }
 
     async fn ready(&self, deadline: Deadline) -> Result<(), Error> {
         let mut connection = self.link.connection();
         let call = self.scripts.put.prepare_invoke();
         let answers: Vec<i64> = self.in_time(deadline, call.invoke_async(&mut connection)).await?;
-        if answers.is_empty() { Ok(()) } else { Err(self.odd_reply("an empty put")) }
+        if !answers.is_empty() {
+            return Err(self.odd_reply("an empty put"));
+        }
+        // an empty script writes nothing: a replica, a full server and one that cannot save would all run it
+        let mut command = Cmd::new();
+        command.arg("HSET").arg(scripts::meta_key(&self.prefix)).arg(scripts::READY_NAME).arg("1");
+        self.in_time(deadline, command.exec_async(&mut connection)).await
     }
 }
 
 impl RedisStore {
-    async fn write_marks(&self, to: &StoreMarks, adopt: bool, deadline: Deadline) -> Result<StoreMarks, Error> {
+    /// Asks for [`CELLS_AT_ONCE`] cells a round trip: the server builds a reply whole before it can be refused.
+    async fn read_parts(&self, plan: &ReadPlan, deadline: Deadline, out: &mut Cells) -> Result<(), Error> {
+        let with_fields = |(_, fields): &(&EntityKey, &[FieldNumber])| !fields.is_empty();
+        let (mut to_ask, mut to_answer) = (plan.keys().filter(with_fields), plan.keys().filter(with_fields));
+        loop {
+            let mut pipeline = Pipeline::with_capacity(plan.keys().len().min(CELLS_AT_ONCE));
+            let (mut asked, mut cells) = (0, 0);
+            while cells < CELLS_AT_ONCE
+                && let Some((key, fields)) = to_ask.next()
+            {
+                let mut command = Cmd::new();
+                command.arg("HMGET").arg(self.stored_key(key));
+                for field in fields {
+                    command.arg(field_name(*field).as_slice());
+                }
+                pipeline.add_command(command);
+                asked += 1;
+                cells += fields.len();
+            }
+            if asked == 0 {
+                return Ok(());
+            }
+            let mut connection = self.link.connection();
+            let replies = self.in_time(deadline, connection.req_packed_commands(&pipeline, 0, asked)).await?;
+            if let Some(refusal) = refusal_of_all(&replies) {
+                return Err(self.failed(&refusal, self.timeout));
+            }
+            let mut replies = replies.into_iter();
+            for (_, fields) in to_answer.by_ref().take(asked) {
+                push_cells(replies.next(), fields.len(), out);
+                out.within_limit()?;
+            }
+        }
+    }
+
+    async fn write_marks(&self, to: &StoreMarks, claim: Claim, deadline: Deadline) -> Result<StoreMarks, Error> {
         let mut call = self.scripts.raise.prepare_invoke();
-        call.key(scripts::meta_key(&self.namespace)).arg(i32::from(adopt));
+        call.key(scripts::meta_key(&self.prefix)).arg(i32::from(claim == Claim::Adopt));
         for cell in scripts::mark_cells(to) {
             call.arg(cell);
         }
@@ -274,20 +321,32 @@ impl RedisStore {
         let cells: Vec<Option<Vec<u8>>> = self.in_time(deadline, call.invoke_async(&mut connection)).await?;
         let stored = scripts::marks(cells).ok_or_else(|| self.odd_reply("the meta cells"))?;
         // the script changes nothing when the store does not admit the writer, and answers what stands
-        if !adopt {
+        if claim == Claim::Raise {
             stored.admit(to)?;
         }
         Ok(stored)
     }
 
     fn entity_key(&self, stored: &[u8]) -> Option<EntityKey> {
-        let key = EntityKey::from_stored(Bytes::copy_from_slice(stored.strip_prefix(&*self.namespace)?));
+        let key = EntityKey::from_stored(Bytes::copy_from_slice(stored.strip_prefix(&*self.prefix)?));
         key.parts().ok().map(|_| key)
     }
 
     fn odd_reply(&self, to: &str) -> Error {
         Error::Refused { backend: BackendKind::Redis, reason: format!("its reply to {to} has another shape") }
     }
+}
+
+/// The error of a read that the server refused as a whole. A key that holds no hash is its own affair.
+fn refusal_of_all(replies: &[Value]) -> Option<RedisError> {
+    let mut refusal = None;
+    for reply in replies {
+        let Value::ServerError(error) = reply else { return None };
+        if refusal.is_none() && error.code() != "WRONGTYPE" {
+            refusal = Some(RedisError::from(error.clone()));
+        }
+    }
+    refusal
 }
 
 /// One HMGET's reply as cells; a reply that is missing, an error or of another length fails them alone.

@@ -1,5 +1,5 @@
 //! The contract on the embedded store, and what only it promises.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::{
     sync::{
@@ -10,9 +10,11 @@ use std::{
 };
 
 use tempfile::TempDir;
-use tidegate_catalog::{Deadline, FieldNumber, Monotonic};
+use tidegate_catalog::{
+    Clock, Deadline, EntityKey, FieldNumber, KeySetNumber, KeyValue, Micros, Monotonic, ProjectNumber,
+};
 use tidegate_store::{
-    Cells, Durability, EmbeddedConfig, EmbeddedStore, Error, OnlineStore, ReadPlan,
+    Cells, Durability, EmbeddedConfig, EmbeddedStore, Error, OnlineStore, Put, PutOutcome, ReadPlan,
     conformance::{everything, stored},
     testing::{TestRow, key, steady_clock},
 };
@@ -33,35 +35,80 @@ async fn rows_are_there_after_reopening_with_either_durability() {
         let row = TestRow { entity: 1, field: 1, event: 1, created: None, value: Some(1) }.put();
         let store = EmbeddedStore::open(folder.path(), &config, steady_clock()).unwrap();
         store.put(std::slice::from_ref(&row), Deadline::NEVER).await.unwrap();
-        let weak = Arc::new(());
-        drop((store, weak));
-        let store = reopen(folder.path(), &config).await;
+        drop(store);
+        let store = EmbeddedStore::open(folder.path(), &config, steady_clock()).unwrap();
         assert_eq!(stored(&store, 1, 1).await, Some(row.row));
     }
 }
 
-/// The writing thread lets go of the file a moment after the last handle.
-async fn reopen(folder: &std::path::Path, config: &EmbeddedConfig) -> EmbeddedStore {
-    for _ in 0..500 {
-        if let Ok(store) = EmbeddedStore::open(folder, config, steady_clock()) {
-            return store;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+#[tokio::test]
+async fn a_file_that_is_open_is_not_opened_again() {
+    for durability in [Durability::Process, Durability::Power] {
+        let folder = tempfile::tempdir().unwrap();
+        let config = EmbeddedConfig { durability, cache_bytes: 4 << 20, namespace: String::new() };
+        let store = EmbeddedStore::open(folder.path(), &config, steady_clock()).unwrap();
+        let refused = EmbeddedStore::open(folder.path(), &config, steady_clock()).unwrap_err().to_string();
+        let words =
+            "embedded store at the state folder cannot be reached: cannot open rows.redb: Database already open";
+        assert!(refused.starts_with(words), "{durability:?}: {refused}");
+        drop(store);
+        EmbeddedStore::open(folder.path(), &config, steady_clock()).expect("the last handle has closed the file");
     }
-    panic!("the file was not let go within 5 s");
+}
+
+/// Also where one begins with the other, and with a key that reads as another key behind the shorter one.
+#[tokio::test]
+async fn two_namespaces_do_not_see_each_other() {
+    let values = [KeyValue::Bytes(b"12345678")];
+    let treacherous =
+        EntityKey::encode(ProjectNumber(1), KeySetNumber(9), values, &mut bytes::BytesMut::new()).unwrap();
+    for (one, other) in [("a", "b"), ("", "f"), ("foo", "foob"), ("foo", "foobar"), ("", "foobar")] {
+        let folder = tempfile::tempdir().unwrap();
+        let rows =
+            [1, 2].map(|value| TestRow { entity: 1, field: 1, event: 1, created: None, value: Some(value) }.put());
+        let config = |namespace: &str| EmbeddedConfig { namespace: namespace.to_owned(), ..EmbeddedConfig::default() };
+        for (name, row) in [one, other].into_iter().zip(&rows) {
+            let store = EmbeddedStore::open(folder.path(), &config(name), steady_clock()).unwrap();
+            let batch = [row.clone(), Put { key: treacherous.clone(), ..row.clone() }];
+            assert_eq!(store.put(&batch, Deadline::NEVER).await.unwrap(), [PutOutcome::Written; 2]);
+        }
+        for (name, row) in [one, other].into_iter().zip(rows) {
+            let store = EmbeddedStore::open(folder.path(), &config(name), steady_clock()).unwrap();
+            assert_eq!(stored(&store, 1, 1).await, Some(row.row.clone()), "{name:?} beside {one:?} and {other:?}");
+            let all = [(row.key, row.field, row.row.clone()), (treacherous.clone(), row.field, row.row)];
+            assert_eq!(everything(&store).await, all, "{name:?} beside {one:?} and {other:?}");
+            assert_eq!(store.erase(&[key(1), treacherous.clone()], Deadline::NEVER).await.unwrap(), 2);
+        }
+    }
+}
+
+/// A clock that goes on by a millisecond each time it is read.
+#[derive(Debug, Default)]
+struct Counting(AtomicU32);
+
+impl Clock for Counting {
+    fn event_now(&self) -> Micros {
+        Micros::EPOCH
+    }
+    fn wall_now(&self) -> Micros {
+        Micros::EPOCH
+    }
+    fn monotonic(&self) -> Monotonic {
+        Monotonic(Duration::from_millis(self.0.fetch_add(1, Ordering::Relaxed).into()))
+    }
 }
 
 #[tokio::test]
-async fn two_namespaces_do_not_see_each_other() {
+async fn a_read_whose_deadline_passes_on_the_way_is_late_and_leaves_no_cells() {
     let folder = tempfile::tempdir().unwrap();
-    let row = TestRow { entity: 1, field: 1, event: 1, created: None, value: Some(1) };
-    let config = |namespace: &str| EmbeddedConfig { namespace: namespace.to_owned(), ..EmbeddedConfig::default() };
-    let first = EmbeddedStore::open(folder.path(), &config("a"), steady_clock()).unwrap();
-    first.put(&[row.put()], Deadline::NEVER).await.unwrap();
-    drop(first);
-    let second = reopen(folder.path(), &config("b")).await;
-    assert_eq!(stored(&second, 1, 1).await, None);
-    assert_eq!(everything(&second).await, []);
+    let store = EmbeddedStore::open(folder.path(), &EmbeddedConfig::default(), Arc::new(Counting::default())).unwrap();
+    let mut plan = ReadPlan::default();
+    (0..1000).for_each(|entity| plan.push(key(entity), &[FieldNumber(1)]));
+    let mut cells = Cells::default();
+    let soon = Deadline::after(Monotonic::default(), Duration::from_millis(5));
+    let error = store.read(&plan, soon, &mut cells).await.unwrap_err();
+    assert!(matches!(error, Error::Late { .. }), "{error}");
+    assert!(cells.is_empty());
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The rows in redb: key = namespace, entity key, field number (u32, big-endian); value = row bytes.
+//! The rows in redb: key = the namespace's prefix, entity key, field number (u32, big-endian); value = row bytes.
 
 use std::{
     fmt::Display,
@@ -16,6 +16,8 @@ use tokio::sync::watch;
 use super::{Durability, EmbeddedConfig, page_cache::PageCacheFile};
 use crate::{
     BackendKind, Cells, Error, Put, PutOutcome, ReadPlan, ScanCursor, ScanPage, ScannedCell, StoreMarks,
+    marks::Claim,
+    namespace::prefix,
     write::{Decision, decide},
 };
 
@@ -29,7 +31,8 @@ const DAMAGED: &str = "the file is damaged (did the machine go down?); move it a
 #[derive(Debug)]
 pub(super) struct Engine {
     database: Database,
-    namespace: Vec<u8>,
+    /// Before every key.
+    prefix: Vec<u8>,
     /// Dropped after the database, as fields are dropped in order: whoever holds the other end learns that the file is closed.
     _closed: watch::Sender<()>,
 }
@@ -68,8 +71,7 @@ impl Engine {
         }));
         let database = opened.map_err(|_panic| unavailable("open rows.redb", &DAMAGED))?;
         let (_closed, closed) = watch::channel(());
-        let namespace = config.namespace.clone().into();
-        let engine = Self { database: database.doing("open rows.redb")?, namespace, _closed };
+        let engine = Self { database: database.doing("open rows.redb")?, prefix: prefix(&config.namespace), _closed };
         let transaction = engine.database.begin_write().doing("write")?;
         transaction.open_table(ROWS).doing("make the table")?;
         transaction.open_table(META).doing("make the table")?;
@@ -98,6 +100,7 @@ impl Engine {
                     Some(row) => out.push_copied(row.value()),
                     None => out.push_absent(),
                 }
+                out.within_limit()?;
             }
         }
         Ok(())
@@ -172,12 +175,12 @@ impl Engine {
     pub(super) fn scan(&self, from: Option<&ScanCursor>, limit: usize) -> Result<ScanPage, Error> {
         let transaction = self.database.begin_read().doing("read")?;
         let rows = transaction.open_table(ROWS).doing("read")?;
-        let start = from.map_or(self.namespace.as_slice(), |cursor| &*cursor.0);
+        let start = from.map_or(self.prefix.as_slice(), |cursor| &*cursor.0);
         let mut page = ScanPage::default();
         for entry in rows.range(start..).doing("scan")? {
             let (stored_key, row) = entry.doing("scan")?;
             let stored_key = stored_key.value();
-            let Some(rest) = stored_key.strip_prefix(self.namespace.as_slice()) else { break };
+            let Some(rest) = stored_key.strip_prefix(self.prefix.as_slice()) else { break };
             if page.cells.len() >= limit.max(1) {
                 page.next = Some(ScanCursor(Bytes::copy_from_slice(stored_key)));
                 break;
@@ -199,16 +202,16 @@ impl Engine {
         marks_in(&meta)
     }
 
-    pub(super) fn raise_marks(&self, to: &StoreMarks, adopt: bool) -> Result<StoreMarks, Error> {
+    pub(super) fn raise_marks(&self, to: &StoreMarks, claim: Claim) -> Result<StoreMarks, Error> {
         let transaction = self.database.begin_write().doing("write")?;
         let raised = {
             let mut meta = transaction.open_table(META).doing("write")?;
             let stored = marks_in(&meta)?;
-            if !adopt {
+            if claim == Claim::Raise {
                 stored.admit(to)?;
             }
             let mut raised = stored.raised(to);
-            if adopt && to.registry_id.is_some() {
+            if claim == Claim::Adopt && to.registry_id.is_some() {
                 raised.registry_id.clone_from(&to.registry_id);
             }
             for (name, value) in mark_cells(&raised) {
@@ -222,7 +225,7 @@ impl Engine {
 
     fn put_stored_key(&self, key: &EntityKey, field: FieldNumber, out: &mut Vec<u8>) {
         out.clear();
-        out.extend_from_slice(&self.namespace);
+        out.extend_from_slice(&self.prefix);
         out.extend_from_slice(key.as_bytes());
         out.extend_from_slice(&field.0.to_be_bytes());
     }

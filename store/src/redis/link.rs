@@ -4,6 +4,11 @@
 //! a gateway's table): the kernel may take a quarter of an hour to notice. So when calls have gone unanswered for two
 //! timeouts, and none was answered in between, the next call opens a new connection. A server that is only slow costs one
 //! connection per two timeouts by this; calls that still wait on the old one keep it until they end.
+//!
+//! Nor does it try again where the server answered the greeting with a refusal (it does not know the password yet, it loads
+//! its file): that answer stays the connection's for good. And a server that became a replica keeps its connections, while
+//! the name may stand for another one by now. So after such an answer, too, the next call opens a new connection, at most
+//! one per two timeouts.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -26,6 +31,8 @@ pub(super) struct Link {
     current: RwLock<ConnectionManager>,
     /// When the first call was sent that has had no answer since the last one that had; microseconds, or [`NONE`].
     silent_since_us: AtomicU64,
+    /// When a refusal last replaced the connection; microseconds, or [`NONE`].
+    refused_at_us: AtomicU64,
     patience: Duration,
 }
 
@@ -40,7 +47,7 @@ impl Link {
             .set_min_delay(Duration::from_millis(20));
         let current = RwLock::new(ConnectionManager::new_lazy_with_config(client.clone(), settings.clone())?);
         let patience = timeout.saturating_mul(2);
-        Ok(Self { client, settings, current, silent_since_us: NONE.into(), patience })
+        Ok(Self { client, settings, current, silent_since_us: NONE.into(), refused_at_us: NONE.into(), patience })
     }
 
     /// The connection to send the next call on.
@@ -58,7 +65,7 @@ impl Link {
 
     /// A call sent at `sent` has no answer at `now`.
     pub(super) fn silent(&self, sent: Monotonic, now: Monotonic) {
-        let sent_us = u64::try_from(sent.0.as_micros()).unwrap_or(NONE - 1);
+        let sent_us = micros(sent);
         let first = self.silent_since_us.compare_exchange(NONE, sent_us, Ordering::Relaxed, Ordering::Relaxed);
         let since_us = first.map_or_else(|earlier| earlier.min(sent_us), |_none| sent_us);
         if now.since(Monotonic(Duration::from_micros(since_us))) < self.patience {
@@ -68,9 +75,29 @@ impl Link {
         if self.silent_since_us.swap(NONE, Ordering::Relaxed) == NONE {
             return;
         }
+        self.replace();
+    }
+
+    /// The server answered at `now` that it takes no calls on this connection.
+    pub(super) fn refused(&self, now: Monotonic) {
+        let last_us = self.refused_at_us.load(Ordering::Relaxed);
+        if last_us != NONE && now.since(Monotonic(Duration::from_micros(last_us))) < self.patience {
+            return;
+        }
+        // of several that come at once, one replaces it
+        if self.refused_at_us.compare_exchange(last_us, micros(now), Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            self.replace();
+        }
+    }
+
+    fn replace(&self) {
         match ConnectionManager::new_lazy_with_config(self.client.clone(), self.settings.clone()) {
             Ok(fresh) => *self.current.write() = fresh,
             Err(error) => tracing::warn!(%error, "a new connection to the online store cannot be prepared"),
         }
     }
+}
+
+fn micros(at: Monotonic) -> u64 {
+    u64::try_from(at.0.as_micros()).unwrap_or(NONE - 1)
 }

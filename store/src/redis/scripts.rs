@@ -11,6 +11,9 @@ use crate::{PutOutcome, StoreMarks};
 /// The meta cells' hash fields, in the order in which they travel.
 pub(super) const MARK_NAMES: [&str; 6] = ["registry_id", "version", "project", "key_set", "field", "event_clock"];
 
+/// The field beside the marks that is written to see whether the server takes writes.
+pub(super) const READY_NAME: &str = "ready";
+
 const COMPARE: &str = r"
 local function greater(a, b)
   local n, i = math.min(#a, #b), 1
@@ -107,8 +110,8 @@ pub(super) const fn outcome(answer: i64) -> Option<PutOutcome> {
 }
 
 /// The key of the meta cells. No entity key begins with a zero byte: project numbers start at 1.
-pub(super) fn meta_key(namespace: &[u8]) -> Vec<u8> {
-    [namespace, b"\0tidegate:meta"].concat()
+pub(super) fn meta_key(prefix: &[u8]) -> Vec<u8> {
+    [prefix, b"\0tidegate:meta"].concat()
 }
 
 /// A SCAN pattern for keys that begin with `prefix`.
