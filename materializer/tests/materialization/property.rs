@@ -70,7 +70,7 @@ fn intervals(cuts: &[i64], order: u64) -> Vec<(i64, i64)> {
     ends.dedup();
     let starts = [-3].into_iter().chain(ends.iter().copied());
     let mut all = starts.zip(ends.iter().copied()).collect::<Vec<_>>();
-    all.extend(all.clone().into_iter().filter(|(_, end)| (*end as u64 ^ order) % 3 == 0));
+    all.extend(all.clone().into_iter().filter(|(_, end)| (*end as u64 ^ order).is_multiple_of(3)));
     all.sort_by_key(|(start, end)| (*start as u64 ^ order).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ *end as u64);
     all
 }
