@@ -36,12 +36,21 @@ async fn clocks_and_chance_are_found_by_name() {
     }
 }
 
+const LIMIT: &str = "LIMIT without ORDER BY keeps rows by chance; order them by columns that are unique together";
+const LIMIT_TS: &str = "LIMIT keeps rows that tie in ts by chance; add columns to its ORDER BY until no rows tie";
+
+/// Every query that says something else than its warnings, at once.
+async fn assert_warned(cases: Vec<(&str, &[&str])>) {
+    let texts = cases.iter().map(|case| case.0).collect::<Vec<_>>();
+    let planned = planned(&texts).await;
+    let differ = planned.iter().zip(cases).filter(|(planned, (_, warnings))| planned.order_warnings != *warnings);
+    let differ = differ.map(|(planned, (text, _))| format!("{text}: {:#?}\n", planned.order_warnings));
+    assert_eq!(differ.collect::<String>(), "");
+}
+
 #[tokio::test]
-async fn what_depends_on_the_order_of_rows_is_a_warning_and_nothing_else_is() {
-    const LIMIT: &str = "LIMIT without ORDER BY keeps rows by chance; order them by columns that are unique together";
-    const LIMIT_TS: &str = "LIMIT keeps rows that tie in ts by chance; add columns to its ORDER BY until no rows tie";
-    let cases: Vec<(&str, &[&str])> = vec![
-        // LIMIT
+async fn limit_and_distinct_on_are_warned_of_unless_their_order_settles_what_they_keep() {
+    assert_warned(vec![
         ("SELECT k, ts, x FROM s LIMIT 1", &[LIMIT]),
         ("SELECT k, ts, x FROM s OFFSET 1", &[LIMIT]),
         ("SELECT k, ts, x FROM s ORDER BY ts LIMIT 1", &[LIMIT_TS]),
@@ -60,7 +69,6 @@ async fn what_depends_on_the_order_of_rows_is_a_warning_and_nothing_else_is() {
         ("SELECT k, ts, x FROM s WHERE EXISTS (SELECT 1 FROM s AS t WHERE t.x > s.x LIMIT 1)", &[]),
         ("SELECT k, ts, x FROM s WHERE x = (SELECT x FROM s LIMIT 1)", &[LIMIT]),
         ("SELECT k, ts, x FROM s ORDER BY ts", &[]),
-        // DISTINCT ON
         (
             "SELECT DISTINCT ON (k) k, ts, x FROM s",
             &["DISTINCT ON (k) without ORDER BY keeps a row by chance; order them by columns that are unique together"],
@@ -73,7 +81,13 @@ async fn what_depends_on_the_order_of_rows_is_a_warning_and_nothing_else_is() {
         ),
         ("SELECT DISTINCT ON (k) k, ts, x FROM s ORDER BY k, ts DESC, x", &[]),
         ("SELECT DISTINCT k, ts, x FROM s", &[]),
-        // aggregates
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn aggregates_that_show_their_rows_order_are_warned_of_unless_it_is_settled() {
+    assert_warned(vec![
         (
             "SELECT k, max(ts) AS ts, array_agg(x) AS x FROM s GROUP BY k",
             &["array_agg() without ORDER BY depends on the order of rows; add one inside it"],
@@ -96,7 +110,13 @@ async fn what_depends_on_the_order_of_rows_is_a_warning_and_nothing_else_is() {
         ("SELECT k, max(ts) AS ts, last_value(x ORDER BY ts, x) AS x FROM s GROUP BY k", &[]),
         ("SELECT k, first_value(ts) AS ts, 1 AS x FROM s GROUP BY k, ts", &[]),
         ("SELECT k, max(ts) AS ts, CAST(avg(x) AS BIGINT) AS x FROM s GROUP BY k", &[]),
-        // windows
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn windows_that_count_rows_are_warned_of_unless_no_rows_tie_that_differ() {
+    assert_warned(vec![
         (
             "SELECT k, ts, CAST(row_number() OVER () AS BIGINT) AS x FROM s",
             &["row_number() without ORDER BY in its window depends on the order of rows; add one"],
@@ -147,7 +167,6 @@ async fn what_depends_on_the_order_of_rows_is_a_warning_and_nothing_else_is() {
             ],
         ),
         ("SELECT k, last_value(ts) OVER (PARTITION BY k ORDER BY ts) AS ts, x FROM s", &[]),
-        // two at once, and one beside another
         (
             "SELECT k, ts, x FROM (SELECT k, ts, lag(x) OVER (ORDER BY ts) AS x FROM s) LIMIT 1",
             &[
@@ -156,12 +175,7 @@ async fn what_depends_on_the_order_of_rows_is_a_warning_and_nothing_else_is() {
             ],
         ),
         ("SELECT k, ts, lag(x) OVER (ORDER BY k, ts, x) + lead(x) OVER (ORDER BY x, ts, k) AS x FROM s", &[]),
-        // what nothing takes cannot show it
         ("SELECT k, ts, x, row_number() OVER (ORDER BY ts) AS unused FROM s", &[]),
-    ];
-    let texts = cases.iter().map(|case| case.0).collect::<Vec<_>>();
-    let planned = planned(&texts).await;
-    let differ = planned.iter().zip(cases).filter(|(planned, (_, warnings))| planned.order_warnings != *warnings);
-    let differ = differ.map(|(planned, (text, _))| format!("{text}: {:#?}\n", planned.order_warnings));
-    assert_eq!(differ.collect::<String>(), "");
+    ])
+    .await;
 }
