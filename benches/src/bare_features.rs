@@ -121,7 +121,7 @@ impl BareFeatures {
         let mut buffer = BytesMut::with_capacity(32 * ids.len());
         for id in ids {
             let key = entity_key(*id, &mut buffer)?;
-            let command = pipeline.cmd("HMGET").arg([NAMESPACE.as_bytes(), key.as_bytes()].concat());
+            let command = pipeline.cmd("HMGET").arg([NAMESPACE.as_bytes(), b"\0", key.as_bytes()].concat());
             for field in fields() {
                 command.arg(&[field.0 as u8][..]);
             }

@@ -38,6 +38,7 @@ pub(crate) const fn store_code(error: &Error) -> ErrorCode {
         Error::Unavailable { .. } | Error::OtherRegistry { .. } | Error::RegistryBehind { .. } => {
             ErrorCode::Unavailable
         }
+        Error::TooMuch { .. } => ErrorCode::InvalidArgument,
         Error::Refused { .. } | Error::Config { .. } => ErrorCode::Internal,
     }
 }

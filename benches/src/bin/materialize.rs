@@ -325,7 +325,7 @@ async fn hset(rows: Vec<Put>, mut connection: MultiplexedConnection) -> Result<(
 }
 
 fn stored_key(row: &Put) -> Vec<u8> {
-    [NAMESPACE.as_bytes(), row.key.as_bytes()].concat()
+    [NAMESPACE.as_bytes(), b"\0", row.key.as_bytes()].concat()
 }
 
 fn report(arguments: &Arguments, rounds: &[Round]) -> Report {

@@ -8,6 +8,8 @@ use tidegate_proto::{
     typed::{TimeForm, Typed},
 };
 
+use tidegate_store::Error as StoreError;
+
 use crate::{
     app::App,
     batch::{self, Filled},
@@ -58,6 +60,8 @@ pub(crate) async fn answer(
     let Scratch { read, cells, out, .. } = scratch;
     let answers = match reading::read(app, &context, read, cells).await {
         Ok(()) => reading::judge(app, lookup, read, cells, now),
+        // the caller asked for it: defaults would hide that
+        Err(error @ StoreError::TooMuch { .. }) => return Err(reading::refusal(&error)),
         Err(error) => {
             if let Some(held_back) = app.limits.store.allow(app.clock.monotonic()) {
                 tracing::warn!(request_id = &*context.request_id, %error, held_back, "the store did not answer");

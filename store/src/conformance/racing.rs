@@ -1,4 +1,5 @@
 //! Promises that only show while several callers are at work: readers, scans and writers of marks beside writers of rows.
+#![expect(clippy::disallowed_methods, reason = "racing tasks of a test, each joined by its handle")]
 
 use std::{
     collections::BTreeSet,

@@ -17,10 +17,23 @@ pub(super) type Answer<T> = oneshot::Sender<Result<T, Error>>;
 /// One transaction's work.
 #[derive(Debug)]
 pub(super) enum Job {
-    Put { rows: Vec<Put>, answer: Answer<Vec<PutOutcome>> },
-    Erase { keys: Vec<EntityKey>, answer: Answer<u64> },
-    Remove { rows: Vec<Put>, answer: Answer<u64> },
-    RaiseMarks { to: StoreMarks, claim: Claim, answer: Answer<StoreMarks> },
+    Put {
+        rows: Vec<Put>,
+        answer: Answer<Vec<PutOutcome>>,
+    },
+    Erase {
+        keys: Vec<EntityKey>,
+        answer: Answer<u64>,
+    },
+    Remove {
+        rows: Vec<Put>,
+        answer: Answer<u64>,
+    },
+    RaiseMarks {
+        to: StoreMarks,
+        claim: Claim,
+        answer: Answer<StoreMarks>,
+    },
     /// The last one: what was sent before it is done, what comes after it is refused.
     End,
 }
