@@ -18,7 +18,7 @@ build: ## build the tidegate binary (dev profile)
 demo: runtime ## a year of real flights in, fused predictions out
 	cargo run -p tidegate -- demo
 
-deps: runtime ## install what the tests need: Redis, the Feast client
+deps: runtime ## install what the tests need: Redis, strace, the Feast client
 	@sh scripts/test-deps
 
 test: deps ## run all tests

@@ -195,8 +195,8 @@ fn what_is_not_there() {
             case(
                 "an unknown table in SQL",
                 1,
-                "more.yaml:6: error: FeatureView v: sql: feature view \"v\": Error during planning: table \
-                 'datafusion.public.game' not found\n1 errors, 0 warnings\n",
+                "more.yaml:6: error: FeatureView v: sql: feature view \"v\": table 'game' not found\n1 errors, 0 \
+                 warnings\n",
                 "",
             ),
             view("entities: [player]\nsql: SELECT player, played_at, a FROM game"),
@@ -238,8 +238,8 @@ fn queries_that_do_not_parse_name_the_line_of_the_file() {
             case(
                 "line 3 of a block",
                 1,
-                "more.yaml:9: error: FeatureView v: sql (line 3, column 7): feature view \"v\": ParserError(\"Expected: \
-                 identifier, found: , at Line: 3, Column: 7\")\n1 errors, 0 warnings\n",
+                "more.yaml:9: error: FeatureView v: sql (line 3, column 7): feature view \"v\": Expected: \
+                 identifier, found: , at Line: 3, Column: 7\n1 errors, 0 warnings\n",
                 "",
             ),
             view("sql: |\n  SELECT player, played_at,\n    a\n  FROM (, FROM games"),
@@ -248,8 +248,8 @@ fn queries_that_do_not_parse_name_the_line_of_the_file() {
             case(
                 "SQL on the line of its field",
                 1,
-                "more.yaml:6: error: FeatureView v: sql (line 1, column 1): feature view \"v\": ParserError(\"Expected: an SQL \
-                 statement, found: SELEC at Line: 1, Column: 1\")\n1 errors, 0 warnings\n",
+                "more.yaml:6: error: FeatureView v: sql (line 1, column 1): feature view \"v\": Expected: an SQL \
+                 statement, found: SELEC at Line: 1, Column: 1\n1 errors, 0 warnings\n",
                 "",
             ),
             view("sql: SELEC player, played_at, a FROM games"),
@@ -258,8 +258,8 @@ fn queries_that_do_not_parse_name_the_line_of_the_file() {
             case(
                 "a filter on the line of its field",
                 1,
-                "more.yaml:7: error: FeatureView v: filter (line 1, column 5): feature view \"v\": ParserError(\"Expected: an \
-                 expression, found: > at Line: 1, Column: 5\")\n1 errors, 0 warnings\n",
+                "more.yaml:7: error: FeatureView v: filter (line 1, column 5): feature view \"v\": Expected: an \
+                 expression, found: > at Line: 1, Column: 5\n1 errors, 0 warnings\n",
                 "",
             ),
             view("source: games\nfilter: a > > 2"),
@@ -268,8 +268,8 @@ fn queries_that_do_not_parse_name_the_line_of_the_file() {
             case(
                 "line 2 of a filter",
                 1,
-                "more.yaml:9: error: FeatureView v: filter (line 2, column 9): feature view \"v\": ParserError(\"Expected: an \
-                 expression, found: > at Line: 2, Column: 9\")\n1 errors, 0 warnings\n",
+                "more.yaml:9: error: FeatureView v: filter (line 2, column 9): feature view \"v\": Expected: an \
+                 expression, found: > at Line: 2, Column: 9\n1 errors, 0 warnings\n",
                 "",
             ),
             view("source: games\nfilter: |\n  a > 1\n  AND a > > 2"),
@@ -278,7 +278,8 @@ fn queries_that_do_not_parse_name_the_line_of_the_file() {
             case(
                 "a clock in a filter",
                 1,
-                "more.yaml:7: error: FeatureView v: filter (line 1, column 13): now() gives another value on every run, so \
+                "more.yaml:7: error: FeatureView v: filter (line 1, column 13): now() gives another value on every \
+                 run, so \
                  rows could not be compared or built again; use a column of the data, or set the time with --as-of\n1 errors, \
                  0 warnings\n",
                 "",
@@ -305,10 +306,9 @@ fn columns_with_capitals_dots_and_spaces_want_quotes() {
             case(
                 "a capital",
                 1,
-                "more.yaml:10: error: FeatureView v: sql: feature view \"v\": Schema error: No field named played. Did you mean \
-                 'odd.\"Played\"'?\nColumn names are case sensitive. You can use double quotes to refer to the \
-                 odd.\"Played\" column*\nValid fields are odd.player, odd.\"Played\", odd.\"air.temp\", odd.\"wind speed\".\n1 \
-                 errors, 0 warnings\n",
+                "more.yaml:10: error: FeatureView v: sql: feature view \"v\": no column is named played (there are: \
+                 odd.player, odd.\"Played\", odd.\"air.temp\", odd.\"wind speed\"); in double quotes there is \
+                 \"Played\"\n1 errors, 0 warnings\n",
                 "",
             ),
             view("SELECT player, Played AS at, \"air.temp\" AS f FROM odd"),
@@ -317,9 +317,9 @@ fn columns_with_capitals_dots_and_spaces_want_quotes() {
             case(
                 "a dot",
                 1,
-                "more.yaml:10: error: FeatureView v: sql: feature view \"v\": Schema error: No field named air.temp. Did you \
-                 mean 'odd.\"air.temp\"'?\nValid fields are odd.player, odd.\"Played\", odd.\"air.temp\", odd.\"wind \
-                 speed\".\n1 errors, 0 warnings\n",
+                "more.yaml:10: error: FeatureView v: sql: feature view \"v\": no column is named air.temp (there \
+                 are: odd.player, odd.\"Played\", odd.\"air.temp\", odd.\"wind speed\"); in double quotes there is \
+                 \"air.temp\"\n1 errors, 0 warnings\n",
                 "",
             ),
             view("SELECT player, \"Played\" AS at, air.temp AS f FROM odd"),
@@ -328,8 +328,9 @@ fn columns_with_capitals_dots_and_spaces_want_quotes() {
             case(
                 "a space",
                 1,
-                "more.yaml:10: error: FeatureView v: sql (line 1, column 43): feature view \"v\": ParserError(\"Expected: end \
-                 of statement, found: AS at Line: 1, Column: 43\")\n1 errors, 0 warnings\n",
+                "more.yaml:10: error: FeatureView v: sql (line 1, column 43): feature view \"v\": Expected: end of \
+                 statement, found: AS at Line: 1, Column: 43; in double quotes there is \"wind speed\"\n1 errors, 0 \
+                 warnings\n",
                 "",
             ),
             view("SELECT player, \"Played\" AS at, wind speed AS f FROM odd"),

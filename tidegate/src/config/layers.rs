@@ -289,7 +289,10 @@ mod tests {
         for (level, expected) in [
             ("loud", "log.level: \"loud\" is no level (off, error, warn, info, debug, trace); write it like info"),
             ("info,tidegate_store", "log.level: \"tidegate_store\" is no level"),
-            ("info,tidegate_store=loud", "log.level: \"info,tidegate_store=loud\": invalid filter directive"),
+            (
+                "info,tidegate_store=loud",
+                "log.level: \"info,tidegate_store=loud\": error parsing level filter: expected one of",
+            ),
         ] {
             let said = words(json!({"project": "p", "log": {"level": level}}));
             assert!(said.starts_with(expected), "{said}");
