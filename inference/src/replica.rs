@@ -237,7 +237,13 @@ impl Owner {
     fn serve(mut self, jobs: &Receiver<Job>) {
         while let Ok(job) = jobs.recv() {
             self.replica.metrics.queued.decrement(1.0);
-            self.answer(job);
+            // A panic outside a run drops the batch's answer, which tells its caller; the thread must live on, for a queue
+            // without an owner would keep what was sent to it.
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.answer(job))) {
+                let reason = panic_text(&*panic);
+                tracing::error!(model = self.replica.model, reason, "a model's thread panicked outside a run");
+                self.session = None;
+            }
             if self.session.is_none() && self.make_session_again(jobs).is_err() {
                 return;
             }

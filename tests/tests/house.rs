@@ -227,7 +227,7 @@ fn every_corner_case_of_the_page_has_its_test_and_every_test_its_case() {
     let listed = page.lines().filter_map(|line| Some((line.strip_prefix("| ")?.get(..2)?.parse::<u8>().ok()?, line)));
     let listed = listed.collect::<BTreeMap<_, _>>();
     assert_eq!(listed.keys().copied().collect::<Vec<_>>(), (1..=41).collect::<Vec<_>>());
-    let tested = listed.iter().filter(|(_, line)| line.ends_with("| tested |")).map(|(case, _)| *case);
+    let tested = listed.iter().filter(|(_, line)| line.contains("| tested")).map(|(case, _)| *case);
     let tested = tested.collect::<BTreeSet<_>>();
     let mut named = BTreeSet::new();
     for file in rust_files(&root()) {
