@@ -295,6 +295,8 @@ fn ctrl_c_during_the_demo_exits_as_interrupted() {
     let sandbox = Sandbox::of(&example);
     let mut command = sandbox.command(&["demo", "--calls", "1000000"]);
     let mut demo = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary starts");
+    // a command that came first would own the state, and the demo would run in it
+    wait_until("the demo owns the state", || sandbox.state().join("owner.sock").exists());
     wait_until("the demo materializes", || {
         sandbox.tidegate(&["runs", "--as-of", "2013-11-15T12:00:00Z"]).out.contains("running")
     });
