@@ -21,7 +21,7 @@ use ort::{
     value::TensorRef,
 };
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, Value,
+    Cmd, Value,
     aio::{ConnectionLike as _, MultiplexedConnection},
 };
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,7 @@ use crate::{
     catalog::{ENDPOINT, FEATURES, MODEL, VIEWS, entity_key, fields, models_folder},
     echo,
     fill::NAMESPACE,
+    redis_server,
 };
 
 /// Event time, created flag and time, check, null bitmap of ten features.
@@ -87,15 +88,14 @@ impl BareLoop {
     /// # Errors
     /// When Redis or ONNX Runtime cannot be had.
     pub async fn start(url: &str, connections: usize, replicas: usize, library: &Path) -> Result<Self> {
-        let client = Client::open(url)?;
-        let settings = AsyncConnectionConfig::new().set_response_timeout(None);
-        let mut made = Vec::with_capacity(connections);
-        for _ in 0..connections {
-            made.push(client.get_multiplexed_async_connection_with_config(&settings).await?);
-        }
         let environment = ort::init_from(library)?.with_name("bare").with_telemetry(false).build()?;
         let sessions = (0..replicas).map(|_| session(&environment).map(Mutex::new)).collect::<Result<_>>()?;
-        Ok(Self { connections: made, sessions, next: AtomicUsize::new(0), ids: AtomicU64::new(0) })
+        Ok(Self {
+            connections: redis_server::connections(url, connections).await?,
+            sessions,
+            next: AtomicUsize::new(0),
+            ids: AtomicU64::new(0),
+        })
     }
 
     /// Accepts for ever.

@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::{Bytes, BytesMut};
 use redis::{
-    AsyncConnectionConfig, Client, Pipeline, Value,
+    Pipeline, Value,
     aio::{ConnectionLike as _, MultiplexedConnection},
 };
 use serde::Deserialize;
@@ -28,6 +28,7 @@ use crate::{
     catalog::{FEATURES, VIEWS, entity_key, fields},
     echo,
     fill::NAMESPACE,
+    redis_server,
 };
 
 /// The server's state.
@@ -60,17 +61,11 @@ impl BareFeatures {
     /// # Errors
     /// When Redis cannot be had.
     pub async fn start(url: &str, connections: usize) -> Result<Self> {
-        let client = Client::open(url)?;
-        let settings = AsyncConnectionConfig::new().set_response_timeout(None);
-        let mut made = Vec::with_capacity(connections);
-        for _ in 0..connections {
-            made.push(client.get_multiplexed_async_connection_with_config(&settings).await?);
-        }
         let names = std::iter::once("id".to_owned())
             .chain((1..=VIEWS).flat_map(|view| (0..FEATURES).map(move |feature| format!("view_{view}__f{feature}"))));
         let names = serde_json::to_vec(&names.collect::<Vec<_>>())?;
         let names = [b"],\"metadata\":{\"feature_names\":".as_slice(), &names, b"}}"].concat();
-        Ok(Self { connections: made, next: AtomicUsize::new(0), names })
+        Ok(Self { connections: redis_server::connections(url, connections).await?, next: AtomicUsize::new(0), names })
     }
 
     /// Accepts for ever.

@@ -3,10 +3,31 @@
 use std::{net::TcpListener, process::Stdio, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
+use redis::{AsyncConnectionConfig, Client, aio::MultiplexedConnection};
 use tempfile::TempDir;
 use tokio::{net::TcpStream, process::Child};
 
 use crate::child::pinned;
+
+/// A connection of the bare peers: no time limit, no reconnecting.
+/// # Errors
+/// When the server cannot be reached.
+pub async fn connect(client: &Client) -> Result<MultiplexedConnection> {
+    let settings = AsyncConnectionConfig::new().set_response_timeout(None);
+    Ok(client.get_multiplexed_async_connection_with_config(&settings).await?)
+}
+
+/// `count` connections to the server at `url`.
+/// # Errors
+/// As [`connect`].
+pub async fn connections(url: &str, count: usize) -> Result<Vec<MultiplexedConnection>> {
+    let client = Client::open(url)?;
+    let mut made = Vec::with_capacity(count);
+    for _ in 0..count {
+        made.push(connect(&client).await?);
+    }
+    Ok(made)
+}
 
 /// A running `redis-server`, default settings but for persistence, which is off.
 #[derive(Debug)]

@@ -50,6 +50,26 @@ impl Report {
     }
 }
 
+/// Figures over the rounds: the median of each, and its spread.
+#[derive(Clone, Debug, Default)]
+pub struct Figures {
+    /// Medians by name.
+    pub medians: Map<String, Value>,
+    /// [`spread`] by name.
+    pub spreads: Map<String, Value>,
+}
+
+impl Figures {
+    /// Adds what `of` makes of every round, and answers the median.
+    pub fn add<R>(&mut self, name: impl Into<String>, rounds: &[R], of: impl Fn(&R) -> f64) -> f64 {
+        let (name, values) = (name.into(), rounds.iter().map(of).collect::<Vec<_>>());
+        let middle = median(&values);
+        self.medians.insert(name.clone(), rounded(middle));
+        self.spreads.insert(name, rounded(spread(&values)));
+        middle
+    }
+}
+
 /// The median of `values`; 0 of none.
 pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();

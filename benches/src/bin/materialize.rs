@@ -15,9 +15,9 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser;
-use redis::{AsyncConnectionConfig, Client, Pipeline, aio::MultiplexedConnection};
+use redis::{Client, Pipeline, aio::MultiplexedConnection};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidegate_benches::{
     catalog::{self, EVENT},
@@ -25,8 +25,8 @@ use tidegate_benches::{
     clock,
     feast::FeastRepository,
     fill::NAMESPACE,
-    redis_server::RedisServer,
-    report::{Report, first_line, median, progress, rounded, spread},
+    redis_server::{self, RedisServer},
+    report::{Figures, Report, first_line, progress},
 };
 use tidegate_catalog::Micros;
 use tidegate_store::Put;
@@ -282,8 +282,7 @@ struct Server {
 
 impl Server {
     async fn connect(&self) -> Result<MultiplexedConnection> {
-        let settings = AsyncConnectionConfig::new().set_response_timeout(None);
-        Ok(self.client.get_multiplexed_async_connection_with_config(&settings).await?)
+        redis_server::connect(&self.client).await
     }
 
     async fn flush(&self) -> Result<()> {
@@ -329,28 +328,22 @@ fn stored_key(row: &Put) -> Vec<u8> {
 }
 
 fn report(arguments: &Arguments, rounds: &[Round]) -> Report {
-    let (mut figures, mut spreads) = (Map::new(), Map::new());
-    let mut figure = |name: &str, of: &dyn Fn(&Round) -> f64| {
-        let values = rounds.iter().map(of).collect::<Vec<_>>();
-        figures.insert(name.to_owned(), rounded(median(&values)));
-        spreads.insert(name.to_owned(), rounded(spread(&values)));
-        median(&values)
-    };
+    let mut figures = Figures::default();
     let at = |of: &BTreeMap<Before, f64>, before| of.get(&before).copied().unwrap_or_default();
     let ratio = |before| move |round: &Round| at(&round.tidegate, before) / at(&round.raw, before);
-    let vs_raw = figure("ratio_vs_raw", &ratio(Before::Older));
-    figure("ratio_vs_raw_empty", &ratio(Before::Empty));
-    figure("ratio_vs_raw_equal", &ratio(Before::Equal));
-    let vs_feast = figure("ratio_vs_feast", &|round| at(&round.tidegate, Before::Empty) / round.feast);
-    let bytes = figure("bytes_ratio", &|round| round.tidegate_bytes_per_key / round.feast_bytes_per_key);
-    figure("tidegate_rows_per_second", &|round| at(&round.tidegate, Before::Older));
-    figure("raw_rows_per_second", &|round| at(&round.raw, Before::Older));
-    figure("feast_rows_per_second", &|round| round.feast);
-    figure("tidegate_bytes_per_key", &|round| round.tidegate_bytes_per_key);
-    figure("feast_bytes_per_key", &|round| round.feast_bytes_per_key);
+    let vs_raw = figures.add("ratio_vs_raw", rounds, ratio(Before::Older));
+    figures.add("ratio_vs_raw_empty", rounds, ratio(Before::Empty));
+    figures.add("ratio_vs_raw_equal", rounds, ratio(Before::Equal));
+    let vs_feast = figures.add("ratio_vs_feast", rounds, |round| at(&round.tidegate, Before::Empty) / round.feast);
+    let bytes = figures.add("bytes_ratio", rounds, |round| round.tidegate_bytes_per_key / round.feast_bytes_per_key);
+    figures.add("tidegate_rows_per_second", rounds, |round| at(&round.tidegate, Before::Older));
+    figures.add("raw_rows_per_second", rounds, |round| at(&round.raw, Before::Older));
+    figures.add("feast_rows_per_second", rounds, |round| round.feast);
+    figures.add("tidegate_bytes_per_key", rounds, |round| round.tidegate_bytes_per_key);
+    figures.add("feast_bytes_per_key", rounds, |round| round.feast_bytes_per_key);
     Report {
         name: "materialize",
-        figures,
+        figures: figures.medians,
         bar: json!({
             "ratio_vs_raw": format!(">= {RAW_BAR}"), "ratio_vs_feast": format!(">= {FEAST_BAR}"),
             "bytes_ratio": format!("<= {BYTES_BAR}"),
@@ -358,7 +351,7 @@ fn report(arguments: &Arguments, rounds: &[Round]) -> Report {
         passed: vs_raw >= RAW_BAR && vs_feast >= FEAST_BAR && bytes <= BYTES_BAR,
         outputs_equal: Some(true),
         rounds: rounds.len(),
-        spread: spreads,
+        spread: figures.spreads,
         seed: arguments.seed,
         config: json!({
             "keys": arguments.keys, "views": catalog::VIEWS, "features_per_view": catalog::FEATURES,

@@ -19,7 +19,7 @@ use tidegate_benches::{
     load::{CONNECTIONS, Client, Requests, Saturation, best_connections, closed_loop},
     plan::{Plan, Settings},
     redis_server::RedisServer,
-    report::{Report, first_line, median, progress, rounded, spread},
+    report::{Figures, Report, first_line, progress, rounded},
 };
 
 #[global_allocator]
@@ -201,37 +201,31 @@ async fn bench(plan: &Plan, peers: PathBuf, feast_cores: String) -> Result<Repor
 }
 
 fn report(plan: &Plan, cases: &[(usize, Vec<Round>)], config: Value, feast: &str) -> Report {
-    let (mut figures, mut spreads, mut bars) = (Map::new(), Map::new(), Map::new());
-    let mut figure = |name: String, rounds: &[Round], of: &dyn Fn(&Round) -> f64| {
-        let values = rounds.iter().map(of).collect::<Vec<_>>();
-        figures.insert(name.clone(), rounded(median(&values)));
-        spreads.insert(name, rounded(spread(&values)));
-        median(&values)
-    };
+    let (mut figures, mut bars) = (Figures::default(), Map::new());
     let mut passed = true;
     let mut worst_of_bare = f64::INFINITY;
     for ((size, rounds), (_, bar)) in cases.iter().zip(SIZES) {
         let name = format!("ratio_vs_feast_{size}");
-        passed &= figure(name.clone(), rounds, &|round| round.gateway.per_second / round.feast.per_second) >= bar;
+        passed &= figures.add(&name, rounds, |round| round.gateway.per_second / round.feast.per_second) >= bar;
         bars.insert(name, json!(format!(">= {bar}")));
-        let of_bare = figure(format!("ratio_vs_bare_features_{size}"), rounds, &|round| {
+        let of_bare = figures.add(format!("ratio_vs_bare_features_{size}"), rounds, |round| {
             round.gateway.per_second / round.bare.per_second
         });
         worst_of_bare = worst_of_bare.min(of_bare);
-        figure(format!("gateway_per_second_{size}"), rounds, &|round| round.gateway.per_second);
-        figure(format!("bare_per_second_{size}"), rounds, &|round| round.bare.per_second);
-        figure(format!("feast_per_second_{size}"), rounds, &|round| round.feast.per_second);
+        figures.add(format!("gateway_per_second_{size}"), rounds, |round| round.gateway.per_second);
+        figures.add(format!("bare_per_second_{size}"), rounds, |round| round.bare.per_second);
+        figures.add(format!("feast_per_second_{size}"), rounds, |round| round.feast.per_second);
     }
-    figures.insert("ratio_vs_bare_features".to_owned(), rounded(worst_of_bare));
+    figures.medians.insert("ratio_vs_bare_features".to_owned(), rounded(worst_of_bare));
     bars.insert("ratio_vs_bare_features".to_owned(), json!(format!(">= {BARE_BAR}")));
     Report {
         name: "online_features",
-        figures,
+        figures: figures.medians,
         bar: Value::Object(bars),
         passed: passed && worst_of_bare >= BARE_BAR,
         outputs_equal: Some(true),
         rounds: plan.rounds,
-        spread: spreads,
+        spread: figures.spreads,
         seed: plan.seed,
         config,
         per_round: cases.iter().map(|(size, rounds)| json!({"keys": size, "rounds": rounds})).collect(),

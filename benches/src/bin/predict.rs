@@ -9,7 +9,7 @@ use anyhow::{Result, bail, ensure};
 use bytes::Bytes;
 use clap::{Parser, Subcommand};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tidegate_benches::{
     bare::BareLoop,
     catalog,
@@ -21,7 +21,7 @@ use tidegate_benches::{
     },
     plan::{Plan, Settings},
     redis_server::RedisServer,
-    report::{Report, first_line, median, progress, rounded, spread},
+    report::{Figures, Report, first_line, progress, rounded},
     schedule::Schedule,
 };
 
@@ -228,30 +228,23 @@ impl Round {
 }
 
 fn report(plan: &Plan, rounds: &[Round], best: &Best, pace: Option<&Measured>) -> Report {
-    let mut figures = Map::new();
-    let mut spreads = Map::new();
-    let mut figure = |name: &str, of: &dyn Fn(&Round) -> f64| {
-        let values = rounds.iter().map(of).collect::<Vec<_>>();
-        figures.insert(name.to_owned(), rounded(median(&values)));
-        spreads.insert(name.to_owned(), rounded(spread(&values)));
-        median(&values)
-    };
-    let ratio = figure("ratio_vs_bare", &Round::ratio);
-    let bare_of_echo = figure("bare_of_echo", &Round::bare_of_echo);
-    figure("p99_added_ms", &Round::p99_added_ms);
-    figure("gateway_per_second", &|round| round.gateway.per_second);
-    figure("bare_per_second", &|round| round.bare.per_second);
-    figure("echo_per_second", &|round| round.echo.per_second);
-    figure("gateway_p99_ms", &|round| round.gateway_open.p99_us / 1e3);
-    figure("bare_p99_ms", &|round| round.bare_open.p99_us / 1e3);
+    let mut figures = Figures::default();
+    let ratio = figures.add("ratio_vs_bare", rounds, Round::ratio);
+    let bare_of_echo = figures.add("bare_of_echo", rounds, Round::bare_of_echo);
+    figures.add("p99_added_ms", rounds, Round::p99_added_ms);
+    figures.add("gateway_per_second", rounds, |round| round.gateway.per_second);
+    figures.add("bare_per_second", rounds, |round| round.bare.per_second);
+    figures.add("echo_per_second", rounds, |round| round.echo.per_second);
+    figures.add("gateway_p99_ms", rounds, |round| round.gateway_open.p99_us / 1e3);
+    figures.add("bare_p99_ms", rounds, |round| round.bare_open.p99_us / 1e3);
     Report {
         name: "predict",
-        figures,
+        figures: figures.medians,
         bar: json!({"ratio_vs_bare": format!(">= {RATIO_BAR}"), "bare_of_echo": format!(">= {BARE_OF_ECHO_BAR}")}),
         passed: ratio >= RATIO_BAR && bare_of_echo >= BARE_OF_ECHO_BAR,
         outputs_equal: Some(true),
         rounds: rounds.len(),
-        spread: spreads,
+        spread: figures.spreads,
         seed: plan.seed,
         config: config(plan, best),
         per_round: rounds.iter().map(Round::json).collect(),
