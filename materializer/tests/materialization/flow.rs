@@ -1,86 +1,15 @@
 //! The way into the store: how many batches are in flight, what the gauge and the log say of it.
 
-use std::{
-    sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
-};
+use std::{sync::atomic::Ordering, time::Duration};
 
-use tidegate_catalog::{Deadline, EntityKey};
 use tidegate_materializer::{Request, Silent};
-use tidegate_store::{Cells, OnlineStore, Put, PutOutcome, ReadPlan, ScanCursor, ScanPage, StoreMarks};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    gate::{Gate, until},
     log::{Gauges, Lines},
     world::{World, materialized, row},
 };
-
-/// A store that answers a put only when a test lets it.
-struct Gate {
-    flying: AtomicUsize,
-    most: AtomicUsize,
-    answered: AtomicUsize,
-    answers: Semaphore,
-}
-
-impl Gate {
-    fn letting(answers: usize) -> Self {
-        Self { flying: 0.into(), most: 0.into(), answered: 0.into(), answers: Semaphore::new(answers) }
-    }
-
-    /// After so many answers the run has put as many batches more as it may.
-    async fn full_again(&self, answers: usize) {
-        let full = || self.answered.load(Ordering::SeqCst) == answers && self.flying.load(Ordering::SeqCst) == 3;
-        until(full).await;
-    }
-}
-
-impl OnlineStore for Gate {
-    async fn put(&self, rows: &[Put], _: Deadline) -> Result<Vec<PutOutcome>, tidegate_store::Error> {
-        let flying = self.flying.fetch_add(1, Ordering::SeqCst) + 1;
-        self.most.fetch_max(flying, Ordering::SeqCst);
-        self.answers.acquire().await.unwrap().forget();
-        self.flying.fetch_sub(1, Ordering::SeqCst);
-        self.answered.fetch_add(1, Ordering::SeqCst);
-        Ok(vec![PutOutcome::Written; rows.len()])
-    }
-    async fn read(&self, _: &ReadPlan, _: Deadline, out: &mut Cells) -> Result<(), tidegate_store::Error> {
-        out.clear();
-        Ok(())
-    }
-    async fn erase(&self, _: &[EntityKey], _: Deadline) -> Result<u64, tidegate_store::Error> {
-        Ok(0)
-    }
-    async fn remove(&self, _: &[Put], _: Deadline) -> Result<u64, tidegate_store::Error> {
-        Ok(0)
-    }
-    async fn scan(&self, _: Option<&ScanCursor>, _: usize, _: Deadline) -> Result<ScanPage, tidegate_store::Error> {
-        Ok(ScanPage::default())
-    }
-    async fn marks(&self, _: Deadline) -> Result<StoreMarks, tidegate_store::Error> {
-        Ok(StoreMarks::default())
-    }
-    async fn raise_marks(&self, to: &StoreMarks, _: Deadline) -> Result<StoreMarks, tidegate_store::Error> {
-        Ok(to.clone())
-    }
-    async fn adopt(&self, to: &StoreMarks, _: Deadline) -> Result<StoreMarks, tidegate_store::Error> {
-        Ok(to.clone())
-    }
-    async fn ready(&self, _: Deadline) -> Result<(), tidegate_store::Error> {
-        Ok(())
-    }
-}
-
-/// Lets everything else run until `done`, for ten seconds at most.
-async fn until(mut done: impl FnMut() -> bool) {
-    let waiting = async {
-        while !done() {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("what the test waits for did not happen");
-}
 
 /// Forty rows in batches of four, at most three batches at a time.
 async fn ten_batches() -> World {

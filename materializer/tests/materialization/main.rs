@@ -11,6 +11,8 @@ mod faults;
 #[cfg(test)]
 mod flow;
 #[cfg(test)]
+mod gate;
+#[cfg(test)]
 mod generations;
 #[cfg(test)]
 mod log;

@@ -1,55 +1,18 @@
 //! Ten million rows of ten million keys: run by hand, in release, alone, for it reads the process's peak memory:
 //! `cargo test --release -p tidegate-materializer --test materialization ten_million -- --ignored`
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use futures::{StreamExt, stream};
-use tidegate_catalog::{Deadline, EntityKey, Snapshot, definitions::FeatureView};
+use tidegate_catalog::{Snapshot, definitions::FeatureView};
 use tidegate_materializer::{Error, OpenedView, Parts, Request, Silent, ViewSource};
-use tidegate_store::{Cells, OnlineStore, Put, PutOutcome, ReadPlan, ScanCursor, ScanPage, StoreMarks};
 use tokio_util::sync::CancellationToken;
 
-use crate::world::{World, materialized};
-
-/// Takes every row and keeps none: what is measured is the materializer's memory alone.
-#[derive(Debug, Default)]
-struct Sink(AtomicU64);
-
-impl OnlineStore for Sink {
-    async fn read(&self, _: &ReadPlan, _: Deadline, out: &mut Cells) -> Result<(), tidegate_store::Error> {
-        out.clear();
-        Ok(())
-    }
-    async fn put(&self, rows: &[Put], _: Deadline) -> Result<Vec<PutOutcome>, tidegate_store::Error> {
-        self.0.fetch_add(rows.len() as u64, Ordering::Relaxed);
-        Ok(vec![PutOutcome::Written; rows.len()])
-    }
-    async fn erase(&self, _: &[EntityKey], _: Deadline) -> Result<u64, tidegate_store::Error> {
-        Ok(0)
-    }
-    async fn remove(&self, _: &[Put], _: Deadline) -> Result<u64, tidegate_store::Error> {
-        Ok(0)
-    }
-    async fn scan(&self, _: Option<&ScanCursor>, _: usize, _: Deadline) -> Result<ScanPage, tidegate_store::Error> {
-        Ok(ScanPage::default())
-    }
-    async fn marks(&self, _: Deadline) -> Result<StoreMarks, tidegate_store::Error> {
-        Ok(StoreMarks::default())
-    }
-    async fn raise_marks(&self, to: &StoreMarks, _: Deadline) -> Result<StoreMarks, tidegate_store::Error> {
-        Ok(to.clone())
-    }
-    async fn adopt(&self, to: &StoreMarks, _: Deadline) -> Result<StoreMarks, tidegate_store::Error> {
-        Ok(to.clone())
-    }
-    async fn ready(&self, _: Deadline) -> Result<(), tidegate_store::Error> {
-        Ok(())
-    }
-}
+use crate::{
+    gate::Gate,
+    world::{World, materialized},
+};
 
 /// `rows` rows, each of a key of its own, made batch by batch.
 struct Many {
@@ -92,7 +55,8 @@ fn peak_bytes() -> u64 {
 async fn ten_million_rows_of_as_many_keys_grow_memory_by_less_than_200_mb() {
     let mut world = World::new().await;
     world.config = tidegate_materializer::Config::new(world.folder.path().to_owned());
-    let (store, rows) = (Sink::default(), Many { rows: 10_000_000 });
+    // takes every row and keeps none: what is measured is the materializer's memory alone
+    let (store, rows) = (Gate::open(), Many { rows: 10_000_000 });
     let before = peak_bytes();
     let parts = Parts {
         store: &store,
@@ -104,7 +68,7 @@ async fn ten_million_rows_of_as_many_keys_grow_memory_by_less_than_200_mb() {
     };
     let report = materialized(&Request::default(), &parts, &CancellationToken::new()).await;
     assert!(report.is_complete(), "{report:?}");
-    assert_eq!(store.0.load(Ordering::Relaxed), 10_000_000, "one write a key");
+    assert_eq!(store.rows.load(Ordering::SeqCst), 10_000_000, "one write a key");
     let grown = peak_bytes() - before;
     println!("10 M rows of 10 M keys: peak memory grew by {} MB", grown / 1_000_000);
     assert!(grown < 200_000_000, "{grown} bytes");

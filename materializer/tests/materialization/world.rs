@@ -304,18 +304,10 @@ pub(crate) async fn dump(store: &impl OnlineStore) -> BTreeMap<(EntityKey, Field
     }
 }
 
-/// Opens the store of a folder; one that was just dropped gives its file up a moment later.
 pub(crate) fn open_store(folder: &std::path::Path, clock: &Arc<ManualClock>) -> Faulty<EmbeddedStore> {
     let folder = folder.join("store");
     std::fs::create_dir_all(&folder).unwrap();
-    let open = || EmbeddedStore::open(&folder, &EmbeddedConfig::default(), Arc::clone(clock) as _);
-    for _ in 0..1_000 {
-        if let Ok(store) = open() {
-            return Faulty::new(store);
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    Faulty::new(open().unwrap())
+    Faulty::new(EmbeddedStore::open(&folder, &EmbeddedConfig::default(), Arc::clone(clock) as _).unwrap())
 }
 
 pub(crate) fn layout() -> RowLayout {
