@@ -5,7 +5,8 @@ use std::{path::PathBuf, time::Duration};
 /// The materializer's settings.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Bytes that the reduction to one row a key may hold; beyond, rows go through files. Default 64 MiB.
+    /// Bytes that the reduction of one view to one row a key may hold; beyond, rows go through files. Two views may be under
+    /// way. Default 64 MiB.
     pub memory_bytes: usize,
     /// Rows in one call to the store. Default 100.
     pub batch_rows: usize,

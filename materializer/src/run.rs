@@ -135,10 +135,10 @@ impl<S: OnlineStore, R: ViewSource> ViewRun<'_, S, R> {
         let metrics = RunMetrics::of(&self.planned.view.name);
         let (read_rows, mut result) = self.read(opened, batches, began).await;
         drop(turn);
-        let turn = self.turns.writing.acquire().await.ok();
-        let began = self.parts.clock.monotonic();
         let mut stored = Counts::default();
         if result.is_ok() {
+            let _turn = self.turns.writing.acquire().await.ok();
+            let began = self.parts.clock.monotonic();
             let pipeline = Pipeline {
                 store: self.parts.store,
                 config: self.parts.config,
@@ -154,7 +154,6 @@ impl<S: OnlineStore, R: ViewSource> ViewRun<'_, S, R> {
             };
             result = pipeline.run(&mut winners, &mut stored, told).await;
         }
-        drop(turn);
         // a worker that still hands winners on sees that nobody takes them and ends
         drop(winners);
         let lost = |_| Error::WorkerLost { view: self.planned.view.name.clone() };

@@ -93,8 +93,8 @@ pub struct RawGateway {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawMaterializer {
-    /// Bytes that the reduction to one row a key may hold; beyond, rows go to files by key and are reduced part by part.
-    /// Default 67108864 (64 MiB).
+    /// Bytes that the reduction of one view to one row a key may hold; beyond, rows go to files by key and are reduced part
+    /// by part. Two views may be under way, one read while the other is written. Default 67108864 (64 MiB).
     pub memory_bytes: u64,
     /// Rows in one call to the store. Default 100.
     pub batch_rows: u32,
