@@ -70,8 +70,8 @@ impl EmbeddedStore {
     }
 
     /// Closes the file in order and returns once it is closed: writes that wait are done, the engine's state is written and
-    /// synced, the file's lock is free. Writes through other clones are refused from now on. A file that was only dropped
-    /// is repaired at the next start, which reads it whole.
+    /// synced, the file's lock is free. Writes through other clones are refused from now on. Dropping the last clone closes
+    /// the file as well, but holds the thread that drops it until it is synced.
     ///
     /// Dropping the future leaves the closing to the last clone.
     /// # Errors

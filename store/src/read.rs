@@ -89,6 +89,11 @@ impl Cells {
         if self.row_bytes > MAX_READ_BYTES { Err(Error::TooMuch { limit_bytes: MAX_READ_BYTES }) } else { Ok(()) }
     }
 
+    /// Bytes of all rows.
+    pub const fn row_bytes(&self) -> usize {
+        self.row_bytes
+    }
+
     /// How many cells there are.
     pub const fn len(&self) -> usize {
         self.slots.len()

@@ -15,7 +15,7 @@ use hyper::{
 };
 use tidegate_catalog::{CallContext, Deadline, ErrorCode, Monotonic, Principal, Priority, TraceContext};
 use tidegate_proto::status::{self, Fault};
-use tidegate_store::{Cell, Cells, ReadPlan};
+use tidegate_store::{Cells, ReadPlan};
 
 use super::{
     body::{self, BodyLimits, WholeBody},
@@ -59,11 +59,10 @@ const KEPT_CELLS: usize = 16 * 1024;
 impl Scratch {
     /// The buffers for the next call: those that a large one has grown go, for a connection may be idle for long.
     fn trimmed(self, answer_bytes: usize) -> Self {
-        let row_bytes = |cell: Cell<'_>| if let Cell::Row(row) = cell { row.len() } else { 0 };
         let large = answer_bytes > KEPT_BYTES
             || self.cells.len() > KEPT_CELLS
             || self.keys.capacity() > KEPT_BYTES
-            || self.cells.iter().map(row_bytes).sum::<usize>() > KEPT_BYTES;
+            || self.cells.row_bytes() > KEPT_BYTES;
         if large { Self::default() } else { self }
     }
 }
