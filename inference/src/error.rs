@@ -144,6 +144,22 @@ pub enum ModelError {
 }
 
 impl ModelError {
+    /// What a caller over the wire may read, after the model's name: neither its folder nor ONNX Runtime's words.
+    pub const fn client_message(&self) -> &'static str {
+        match self {
+            Self::Unreadable { .. } => "the file cannot be read",
+            Self::TooLarge { .. } => "the file is too large",
+            Self::NotOnnx { .. } => "it is not an ONNX model that ONNX Runtime can run",
+            Self::ExternalData { .. } => "it keeps tensors in other files; save it as one",
+            Self::ZipMap { .. } => {
+                "an output is a sequence of maps (ZipMap); export it with options={id(model): {'zipmap': False}}"
+            }
+            Self::Unsupported { .. } => "an input or output is of a type that is not served",
+            Self::NotStarted { .. } => "it did not start; the log says why",
+            Self::NoThread { .. } => "no thread could be started for it",
+        }
+    }
+
     /// How a caller can act on it.
     pub const fn code(&self) -> ErrorCode {
         match self {

@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 use tidegate_catalog::{CallContext, Clock, definitions::ModelRef};
 use tidegate_inference::{
     batch_input::BatchInput,
-    error::{Error, ModelError},
+    error::Error,
     fit::InputPlan,
     model::{ModelConfig, ModelHandle},
     model_file::{DEFAULT_LIMIT_BYTES, ModelFile},
@@ -45,7 +45,7 @@ impl OnnxSource {
         let failed = |message, told| LoadError::Failed { path: path.to_owned(), message, told };
         let opened = tokio::task::spawn_blocking(move || ModelFile::open(&runtime, &file, DEFAULT_LIMIT_BYTES));
         let opened = opened.await.map_err(|error| failed(error.to_string(), "the process is stopping"))?;
-        let file = opened.map_err(|error| failed(error.to_string(), told(&error)))?;
+        let file = opened.map_err(|error| failed(error.to_string(), error.client_message()))?;
         Ok((file.signature().clone(), file.hash().to_owned(), Opened::Onnx(file)))
     }
 }
@@ -66,7 +66,7 @@ impl OnnxModel {
         let started = ModelHandle::start(file, plan, config, Arc::clone(&clock)).await;
         let handle = started.map_err(|error| {
             let (path, message) = (reference.path.clone(), error.to_string());
-            LoadError::Failed { path, message, told: told(&error) }
+            LoadError::Failed { path, message, told: error.client_message() }
         })?;
         Ok(Self { handle, clock, failures: LogLimit::new() })
     }
@@ -108,21 +108,5 @@ impl OnnxModel {
             }
         }
         Refusal::Model { code: error.code(), message: error.client_message() }
-    }
-}
-
-/// What is wrong with a model, without its folder and without ONNX Runtime's words.
-const fn told(error: &ModelError) -> &'static str {
-    match error {
-        ModelError::Unreadable { .. } => "the file cannot be read",
-        ModelError::TooLarge { .. } => "the file is too large",
-        ModelError::NotOnnx { .. } => "it is not an ONNX model that ONNX Runtime can run",
-        ModelError::ExternalData { .. } => "it keeps tensors in other files; save it as one",
-        ModelError::ZipMap { .. } => {
-            "an output is a sequence of maps (ZipMap); export it with options={id(model): {'zipmap': False}}"
-        }
-        ModelError::Unsupported { .. } => "an input or output is of a type that is not served",
-        ModelError::NotStarted { .. } => "it did not start; the log says why",
-        ModelError::NoThread { .. } => "no thread could be started for it",
     }
 }
