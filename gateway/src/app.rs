@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 use tidegate_catalog::{Clock, Micros};
 use tidegate_store::AnyStore;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use crate::{
     catalog_follower::FollowState,
@@ -27,6 +27,8 @@ pub(crate) struct App {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) store: Arc<AnyStore>,
     pub(crate) served: ArcSwapOption<Served>,
+    /// Told of the version of `served` after each swap, for who waits for one.
+    pub(crate) served_version: watch::Sender<Option<u64>>,
     pub(crate) follow: FollowState,
     pub(crate) metrics: GatewayMetrics,
     pub(crate) page: MetricsPage,

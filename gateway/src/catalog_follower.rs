@@ -129,8 +129,10 @@ impl CatalogFollower {
             Ok(served) => {
                 let served = Arc::new(served);
                 served.announce();
-                self.app.metrics.catalog_version.set(served.version as f64);
+                let version = served.version;
+                self.app.metrics.catalog_version.set(version as f64);
                 self.app.served.store(Some(served));
+                self.app.served_version.send_replace(Some(version));
                 self.app.follow.lock().refused = None;
                 if origin == Origin::Feed
                     && let Err(error) = self.last_good.keep(published.bytes.clone()).await

@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use tidegate_catalog::definitions::MAX_DEADLINE_MS;
+
 pub use tidegate_proto::columns::MAX_ROWS;
 
 /// Longest `x-request-id` that is echoed; a longer one, or one that is not visible ASCII, is replaced.
@@ -58,7 +60,7 @@ impl GatewayConfig {
             max_in_flight: 1_024,
             max_body_bytes: 256 * 1024 * 1024,
             max_connections: 4_096,
-            max_deadline: Duration::from_secs(10),
+            max_deadline: Duration::from_millis(MAX_DEADLINE_MS as u64),
             client_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             max_head_bytes: 64 * 1024,

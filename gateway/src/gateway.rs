@@ -1,15 +1,14 @@
 //! The role: settings and parts in, a bound address and `run(shutdown)` out.
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwapOption;
 use tidegate_catalog::{Clock, Micros};
 use tidegate_store::AnyStore;
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+};
 
 use crate::{
     app::{App, BODY_UNIT_BYTES, LogLimits},
@@ -60,7 +59,7 @@ pub struct Bound {
 
 /// Tells which catalog version a gateway serves. It keeps nothing of the gateway alive.
 #[derive(Clone, Debug)]
-pub struct ServedVersion(Weak<App>);
+pub struct ServedVersion(watch::Receiver<Option<u64>>);
 
 /// Why a gateway cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -118,6 +117,7 @@ impl Gateway {
             body_room: Semaphore::new(config.max_body_bytes / BODY_UNIT_BYTES),
             metrics: GatewayMetrics::register(&parts.metrics),
             served: ArcSwapOption::empty(),
+            served_version: watch::Sender::new(None),
             follow: FollowState::default(),
             ids: Ids::new(parts.id_seed),
             page: parts.metrics,
@@ -135,16 +135,19 @@ impl Gateway {
 }
 
 impl ServedVersion {
-    /// The version that serves now; `None` before the first, and once the gateway has gone.
-    pub fn now(&self) -> Option<u64> {
-        self.0.upgrade()?.served.load().as_ref().map(|served| served.version)
+    /// Waits until `version` or a later one serves, or the gateway has gone.
+    ///
+    /// Cancel-safe.
+    pub async fn reached(&self, version: u64) {
+        // an error is the gateway's end: nothing comes any more
+        drop(self.0.clone().wait_for(|now| now.is_some_and(|now| now >= version)).await);
     }
 }
 
 impl Bound {
-    /// What to ask for the version that serves, while the gateway runs.
+    /// What to wait with for a version to serve, while the gateway runs.
     pub fn served_version(&self) -> ServedVersion {
-        ServedVersion(Arc::downgrade(&self.app))
+        ServedVersion(self.app.served_version.subscribe())
     }
 
     /// Answers until `shutdown`, follows the feed all the while, then finishes the calls in flight.

@@ -25,9 +25,8 @@ use crate::{
     output::Printer,
 };
 
-/// How long a command waits for the serving gateway to load the newest version, and how often it looks.
+/// How long a command waits for the serving gateway to load the newest version.
 const CATCH_UP_LIMIT: Duration = Duration::from_secs(2);
-const CATCH_UP_PAUSE: Duration = Duration::from_millis(20);
 
 /// Does `work` with the gateway that this process serves, or with one of its own that lives as long.
 pub(super) async fn with_gateway<T, W: Future<Output = T>>(
@@ -56,13 +55,8 @@ pub(super) async fn with_gateway<T, W: Future<Output = T>>(
 /// Waits until the gateway serves the registry's newest version, as one that this command had started would: it follows
 /// within a second. One that cannot load it goes on with the version before, and the command with it.
 async fn catch_up(instance: &Instance, serving: &Serving, printer: &Printer) -> Result<(), Failure> {
-    let newest = instance.registry.newest_version().await?;
-    let caught_up = async {
-        while serving.version.now() < newest {
-            tokio::time::sleep(CATCH_UP_PAUSE).await;
-        }
-    };
-    if let (Err(_elapsed), Some(newest)) = (tokio::time::timeout(CATCH_UP_LIMIT, caught_up).await, newest) {
+    let Some(newest) = instance.registry.newest_version().await? else { return Ok(()) };
+    if tokio::time::timeout(CATCH_UP_LIMIT, serving.version.reached(newest)).await.is_err() {
         printer.note(format!("the server has not loaded version {newest} yet; /health says why")).await;
     }
     Ok(())
