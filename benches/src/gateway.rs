@@ -9,7 +9,7 @@ use tidegate_gateway::{
     Bound, DroppingSink, Gateway, GatewayConfig, MetricsPage, ModelLoader, Newest, Parts, Published, SnapshotFeed,
 };
 use tidegate_inference::{Runtime, find_library, library_candidates};
-use tidegate_store::AnyStore;
+use tidegate_store::{AnyStore, Timed};
 
 use crate::{catalog, child, clock::SystemClock, fill};
 
@@ -45,13 +45,16 @@ pub async fn bind(store: AnyStore, replicas: u32, folder: &TempDir) -> Result<Bo
     // no bench changes its catalog: the follower sleeps
     config.poll_interval = Duration::from_secs(3_600);
     config.max_in_flight = 4_096;
+    let clock = Arc::new(SystemClock::started());
+    let metrics = MetricsPage::new().context("the metrics page cannot be made")?;
+    let kind = store.kind();
     let parts = Parts {
-        clock: Arc::new(SystemClock::started()),
-        store: Arc::new(store),
+        store: Arc::new(metrics.with(|| Timed::new(store, kind, Arc::<SystemClock>::clone(&clock)))),
+        clock,
         models: ModelLoader::onnx(Runtime::load(&library()?)?, catalog::models_folder()),
         feed: Arc::new(FixedFeed(Published { version: snapshot.version, bytes: Bytes::from(snapshot.to_bytes()) })),
         sink: Arc::new(DroppingSink),
-        metrics: MetricsPage::new().context("the metrics page cannot be made")?,
+        metrics,
         id_seed: 1,
         as_of: None,
     };

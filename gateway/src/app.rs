@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use tidegate_catalog::{Clock, Micros};
-use tidegate_store::AnyStore;
+use tidegate_store::{AnyStore, Timed};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use crate::{
@@ -25,7 +25,7 @@ pub(crate) const BODY_UNIT_BYTES: usize = 1_024;
 pub(crate) struct App {
     pub(crate) config: GatewayConfig,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) store: Arc<AnyStore>,
+    pub(crate) store: Arc<Timed<AnyStore>>,
     pub(crate) served: ArcSwapOption<Served>,
     /// Told of the version of `served` after each swap, for who waits for one.
     pub(crate) served_version: watch::Sender<Option<u64>>,

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use tidegate_catalog::{Clock, Deadline, Micros};
-use tidegate_store::{AnyStore, OnlineStore as _};
+use tidegate_store::{AnyStore, OnlineStore as _, Timed};
 
 /// How long a start waits for the store to say its clock.
 const STORE_CHECK: Duration = Duration::from_secs(1);
@@ -14,7 +14,7 @@ const STORE_CHECK: Duration = Duration::from_secs(1);
 /// rows are the ones valid then. A store that does not answer refuses nothing; `/ready` asks it again.
 ///
 /// Cancel-safe: reading changes nothing.
-pub(crate) async fn earliest_after(as_of: Micros, store: &AnyStore, clock: &dyn Clock) -> Option<Micros> {
+pub(crate) async fn earliest_after(as_of: Micros, store: &Timed<AnyStore>, clock: &dyn Clock) -> Option<Micros> {
     match store.marks(Deadline::after(clock.monotonic(), STORE_CHECK)).await {
         Ok(marks) => Some(marks.event_clock).filter(|earliest| *earliest > as_of),
         Err(error) => {

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwapOption;
 use tidegate_catalog::{Clock, Micros};
-use tidegate_store::AnyStore;
+use tidegate_store::{AnyStore, Timed};
 use tokio::{
     net::TcpListener,
     sync::{Semaphore, watch},
@@ -28,7 +28,7 @@ pub struct Parts {
     /// The three readings of time.
     pub clock: Arc<dyn Clock>,
     /// The online store.
-    pub store: Arc<AnyStore>,
+    pub store: Arc<Timed<AnyStore>>,
     /// What loads model files.
     pub models: ModelLoader,
     /// Where snapshots come from.

@@ -64,7 +64,8 @@ impl MetricsPage {
         self.handle.run_upkeep();
     }
 
-    fn with<T>(&self, register: impl FnOnce() -> T) -> T {
+    /// Runs `register` with this page as the recorder: what it resolves stands here even where another one is the process's.
+    pub fn with<T>(&self, register: impl FnOnce() -> T) -> T {
         let recorder: &dyn Recorder = &*self.recorder;
         metrics::with_local_recorder(recorder, register)
     }

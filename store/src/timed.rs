@@ -23,6 +23,11 @@ impl<S> Timed<S> {
         Self { store, metrics: StoreMetrics::new(backend), clock }
     }
 
+    /// The store itself, measured no longer.
+    pub fn into_inner(self) -> S {
+        self.store
+    }
+
     fn counted<T>(&self, answer: Result<T, Error>) -> Result<T, Error> {
         answer.inspect_err(|_| self.metrics.failures.increment(1))
     }

@@ -122,3 +122,6 @@ fn each<T, U>(
     };
     all.into_iter().map(|(name, result)| (name, fact(result))).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ use tidegate_gateway::{
 };
 use tidegate_inference::Runtime;
 use tidegate_offline::{Engine, EngineConfig};
-use tidegate_store::{AnyStore, Durability, EmbeddedConfig, EmbeddedStore, RedisConfig, RedisStore};
+use tidegate_store::{AnyStore, Durability, EmbeddedConfig, EmbeddedStore, RedisConfig, RedisStore, Timed};
 
 use crate::{
     clock::SystemClock,
@@ -32,7 +32,7 @@ pub struct Instance {
     /// The registry and its ledger.
     pub registry: Arc<Registry>,
     /// The online store.
-    pub store: AnyStore,
+    pub store: Timed<AnyStore>,
     /// The query engine.
     pub engine: Engine,
     /// ONNX Runtime, or why it is not there.
@@ -81,7 +81,7 @@ impl Instance {
         registry.abandon_unfinished().await?;
         Ok(Self {
             registry: Arc::new(registry),
-            store: open_store(&config, folder, &clock)?,
+            store: measured(open_store(&config, folder, &clock)?, &metrics, &clock),
             engine: engine(&config, state.join("spill")),
             runtime: onnxruntime::load(&config, ort).map_err(|error| error.to_string()),
             serving: OnceLock::new(),
@@ -133,7 +133,7 @@ impl Instance {
             return tracing::warn!("something still uses the state; its files are closed by the end of the process");
         };
         registry.close().await;
-        if let Err(error) = store.close().await {
+        if let Err(error) = store.into_inner().close().await {
             tracing::warn!(%error, "the store was not closed in order; the next start repairs it");
         }
     }
@@ -173,6 +173,11 @@ fn open_store(
             AnyStore::Redis(RedisStore::new(&settings, clock)?)
         }
     })
+}
+
+fn measured(store: AnyStore, metrics: &MetricsPage, clock: &Arc<SystemClock>) -> Timed<AnyStore> {
+    let kind = store.kind();
+    metrics.with(|| Timed::new(store, kind, Arc::clone(clock) as _))
 }
 
 /// The registry as the gateway's feed of snapshots.

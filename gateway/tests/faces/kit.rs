@@ -15,7 +15,7 @@ use tidegate_gateway::{
     PredictionSink, Published, SnapshotFeed,
 };
 use tidegate_inference::signature::ElementType;
-use tidegate_store::{AnyStore, EmbeddedConfig, EmbeddedStore, OnlineStore as _, Put, RedisConfig, RedisStore};
+use tidegate_store::{AnyStore, EmbeddedConfig, EmbeddedStore, OnlineStore as _, Put, RedisConfig, RedisStore, Timed};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -30,7 +30,7 @@ pub(crate) struct Sandbox {
     pub(crate) addr: SocketAddr,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) feed: Arc<TestFeed>,
-    pub(crate) store: Arc<AnyStore>,
+    pub(crate) store: Arc<Timed<AnyStore>>,
     /// While true, runs of the model `held` wait.
     pub(crate) hold: watch::Sender<bool>,
     /// While false, the model `cold` is not ready.
@@ -117,10 +117,12 @@ impl Sandbox {
     pub(crate) async fn with(setup: Setup) -> Self {
         let Setup { snapshot, sink, folder, change, redis, models, as_of, feed: without } = setup;
         let clock = Arc::new(ManualClock::at(Micros::parse(NOON).unwrap()));
-        let store = Arc::new(match redis {
+        let store = match redis {
             Some(url) => redis_store(url, &clock),
             None => embedded_store(&folder, &clock),
-        });
+        };
+        let (kind, metrics) = (store.kind(), MetricsPage::new().unwrap());
+        let store = Arc::new(metrics.with(|| Timed::new(store, kind, Arc::<ManualClock>::clone(&clock))));
         let feed = Arc::new(TestFeed::empty());
         match (&snapshot, without) {
             (Some(snapshot), _) => feed.publish(snapshot),
@@ -138,7 +140,7 @@ impl Sandbox {
             models: models.unwrap_or_else(|| ModelLoader::fake(fakes(held, warmed))),
             feed: Arc::<TestFeed>::clone(&feed),
             sink,
-            metrics: MetricsPage::new().unwrap(),
+            metrics,
             id_seed: 7,
             as_of,
         };

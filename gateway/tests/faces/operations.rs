@@ -88,6 +88,9 @@ async fn the_metrics_page_has_every_stage_by_endpoint_with_buckets_from_ten_micr
         "tidegate_gateway_requests_total{route=\"/v1/predict/{endpoint}\",code=\"NotFound\"} 1",
         "tidegate_gateway_catalog_version 1",
         "# HELP tidegate_gateway_stage_seconds Time of one call in each stage, by endpoint.",
+        "tidegate_store_rows_total{backend=\"embedded\",outcome=\"written\"} 1",
+        "tidegate_store_read_seconds_count{backend=\"embedded\"} 1",
+        "tidegate_store_puts_in_flight{backend=\"embedded\"} 0",
     ] {
         assert!(page.body.contains(line), "{line} is not in\n{}", page.body);
     }
