@@ -49,7 +49,7 @@ fn the_examples_of_the_page_load_together() {
         columns,
         ["route_delay_7d__mean_arr_delay", "route_delay_7d__flights", "weather__temp", "dest_weather__temp"]
     );
-    let model = &definitions.endpoints["arrival_delay_compared"].variants[1].model;
+    let model = &definitions.endpoints["arrival_delay_strict"].variants[0].model;
     assert_eq!((model.name.as_str(), model.version.as_str(), model.max_batch_size), ("arrival_delay", "4", 128));
 }
 

@@ -85,17 +85,8 @@ pub struct PlannedView {
     pub columns: Vec<Column>,
     /// Names of the functions that the plan calls whose results their arguments do not decide: clocks and chance.
     pub volatile: Vec<String>,
-    /// What in the query depends on the order of rows.
-    pub order_warnings: Vec<OrderWarning>,
-}
-
-/// Something whose result depends on the order in which rows come.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OrderWarning {
-    /// What it is and what would settle the order.
-    pub message: String,
-    /// Where in the SQL.
-    pub position: Option<Position>,
+    /// What in the query depends on the order of rows, each in words that say what would settle it.
+    pub order_warnings: Vec<String>,
 }
 
 /// A model's inputs and outputs, in the model's order.

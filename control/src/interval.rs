@@ -45,9 +45,30 @@ pub fn union(intervals: &[Interval]) -> Vec<Interval> {
 
 /// Whether every instant of `old` belongs to `new`. Nothing covers nothing; empty intervals count for nothing.
 pub fn covers(new: &[Interval], old: &[Interval]) -> bool {
+    uncovered(new, old).is_empty()
+}
+
+/// The instants of `old` that do not belong to `new`, as few disjoint intervals, in order.
+pub(crate) fn uncovered(new: &[Interval], old: &[Interval]) -> Vec<Interval> {
     let new = union(new);
-    let within = |inner: &Interval, outer: &Interval| inner.start >= outer.start && inner.end <= outer.end;
-    union(old).iter().all(|inner| new.iter().any(|outer| within(inner, outer)))
+    let mut left = Vec::new();
+    for mut rest in union(old) {
+        let from = rest.start;
+        for cover in new.iter().filter(|cover| from.is_none_or(|start| cover.end > start)) {
+            // `None` is before every start
+            if cover.start > rest.start {
+                let end = cover.start.map_or(rest.end, |start| start.min(rest.end));
+                left.push(Interval { end, ..rest });
+            }
+            rest.start = Some(cover.end);
+            if rest.is_empty() {
+                break;
+            }
+        }
+        left.push(rest);
+    }
+    left.retain(|interval| !interval.is_empty());
+    left
 }
 
 #[cfg(test)]
@@ -76,6 +97,15 @@ mod tests {
         fn covering_is_what_looking_at_every_instant_says(new in any_intervals(), old in any_intervals()) {
             let every_instant = POINTS.into_iter().all(|point| !holds(&old, point) || holds(&new, point));
             prop_assert_eq!(covers(&new, &old), every_instant);
+        }
+
+        #[test]
+        fn what_is_not_covered_is_what_looking_at_every_instant_says(new in any_intervals(), old in any_intervals()) {
+            let left = uncovered(&new, &old);
+            for point in POINTS {
+                prop_assert_eq!(holds(&left, point), holds(&old, point) && !holds(&new, point));
+            }
+            prop_assert_eq!(union(&left), left);
         }
 
         #[test]

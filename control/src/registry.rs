@@ -15,13 +15,13 @@ use tidegate_catalog::{Clock, Micros, Snapshot};
 
 pub use self::{
     apply::{Applied, ApplyOutcome, Breaking},
-    moves::Reclaimable,
+    moves::{Reclaimable, Settled},
 };
 use crate::{
     Error, Marks,
     generations::Numbers,
     storage::{
-        Connection, Storage, from_db, meta,
+        Connection, Storage, WriteTransaction, from_db, meta,
         snapshots::{self, VersionRow},
         to_db,
     },
@@ -191,8 +191,13 @@ impl Registry {
         Ok(())
     }
 
-    /// Stores `snapshot` under its version. The caller has taken the lock and counted the version up.
-    async fn publish(&self, connection: &mut Connection, snapshot: &Snapshot, cause: Cause) -> Result<(), Error> {
+    /// Stores `snapshot` under its version and commits what was written with it. The caller has counted the version up.
+    async fn publish(
+        &self,
+        mut write: WriteTransaction,
+        snapshot: &Snapshot,
+        cause: Cause,
+    ) -> Result<(), Error> {
         let row = VersionRow {
             version: to_db(snapshot.version),
             made_at_us: snapshot.made_at.0,
@@ -200,8 +205,9 @@ impl Registry {
             hash: snapshot.hash(),
             definitions_hash: snapshot.definitions_hash.clone(),
         };
-        let insert = snapshots::insert(connection, &row, &snapshot.to_bytes()).await;
+        let insert = snapshots::insert(&mut write, &row, &snapshot.to_bytes()).await;
         insert.map_err(|source| self.storage.failed(source))?;
+        self.storage.commit(write).await?;
         tracing::info!(version = snapshot.version, cause = cause.as_str(), hash = row.hash, "snapshot published");
         Ok(())
     }

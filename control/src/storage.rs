@@ -59,12 +59,12 @@ impl Storage {
     }
 
     /// A transaction that holds the write lock from its first moment; dropped without a commit it never was.
-    pub(crate) async fn write(&self) -> Result<Transaction<'static, Sqlite>, Error> {
+    pub(crate) async fn write(&self) -> Result<WriteTransaction, Error> {
         self.pool.begin_with(BEGIN).await.map_err(|source| self.failed(source))
     }
 
     /// Makes a transaction's changes last.
-    pub(crate) async fn commit(&self, write: Transaction<'static, Sqlite>) -> Result<(), Error> {
+    pub(crate) async fn commit(&self, write: WriteTransaction) -> Result<(), Error> {
         write.commit().await.map_err(|source| self.failed(source))
     }
 
@@ -146,6 +146,9 @@ fn reason(source: &sqlx::Error) -> String {
 
 /// What statements run on: a pooled connection or a transaction.
 pub(crate) type Connection = SqliteConnection;
+
+/// A transaction that holds the write lock.
+pub(crate) type WriteTransaction = Transaction<'static, Sqlite>;
 
 /// An unsigned number as the database keeps it. Numbers here count upward from 0 and never come near the limit; one from
 /// a foreign store is checked before it gets here.

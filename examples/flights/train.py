@@ -12,6 +12,8 @@ fixed seeds: the same data and versions give the same model.
 import os
 
 os.environ["OMP_NUM_THREADS"] = "1"
+# ONNX Runtime reads this when it is imported: nothing is reported to its makers
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import json
 from pathlib import Path

@@ -48,6 +48,7 @@ pub(crate) struct LogLimits {
     pub(crate) shed_calls: LogLimit,
     pub(crate) store: LogLimit,
     pub(crate) foreign_cells: LogLimit,
+    pub(crate) not_ready: LogLimit,
 }
 
 impl LogLimits {
@@ -57,6 +58,7 @@ impl LogLimits {
             shed_calls: LogLimit::new(),
             store: LogLimit::new(),
             foreign_cells: LogLimit::new(),
+            not_ready: LogLimit::new(),
         }
     }
 }

@@ -126,6 +126,7 @@ fn start(path: &Path) -> Result<Runtime, LibraryError> {
     let builder = ort::init_from(path).map_err(|error| refused(path, &error))?;
     let environment = builder
         .with_name("tidegate")
+        // this alone comes too late for the first report: the binary sets ORT_DISABLE_TELEMETRY
         .with_telemetry(false)
         .with_logger(Arc::new(|level, category, id, location, message| log(level, [category, id, location, message])))
         .build()

@@ -5,7 +5,7 @@ use serde::Serialize;
 use tidegate_catalog::{
     Clock, Deadline, FieldNumber, Micros, Snapshot, definitions::FeatureView, snapshot::Generation,
 };
-use tidegate_control::{Interval, Registry, RunId};
+use tidegate_control::{Interval, Registry, RunId, Settled};
 use tidegate_store::{OnlineStore, StoreMarks};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -83,6 +83,9 @@ pub struct ViewReport {
     /// Whether an earlier run of the same interval over the same files had other content: the view's query is not a
     /// function of its sources.
     pub not_reproducible: bool,
+    /// What the generation that readers have covers and the one written does not yet: they move when nothing is left.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub readers_wait_for: Vec<Interval>,
     /// How long it took.
     pub elapsed_ms: u64,
 }
@@ -203,25 +206,32 @@ pub async fn materialize<S: OnlineStore, R: ViewSource>(
 async fn run_and_settle<S: OnlineStore, R: ViewSource>(run: ViewRun<'_, S, R>) -> (ViewReport, Option<u64>) {
     let registry = run.parts.registry;
     let mut done = run.run().await;
-    match settled(registry, &done).await {
-        Ok(version) => (done, version),
+    let moved_to_version = match settled(registry, &done).await {
+        Ok(Settled::Moved(moved)) => Some(moved.version),
+        Ok(Settled::Waiting { uncovered }) => {
+            done.readers_wait_for = uncovered;
+            None
+        }
+        Ok(Settled::NothingToMove) => None,
         Err(error) => {
             done.outcome = ViewOutcome::of(&error);
-            (done, None)
+            None
         }
-    }
+    };
+    (done, moved_to_version)
 }
 
 /// Moves readers to the view's building generation if its runs cover enough now. Also where there was nothing to do: the
 /// run that completed it may have been the last thing that a killed process did.
-async fn settled(registry: &Registry, done: &ViewReport) -> Result<Option<u64>, Error> {
+async fn settled(registry: &Registry, done: &ViewReport) -> Result<Settled, Error> {
     if !matches!(done.outcome, ViewOutcome::Acknowledged | ViewOutcome::NothingToDo) {
-        return Ok(None);
+        return Ok(Settled::NothingToMove);
     }
-    let Some(moved) = registry.settle(&done.view).await? else { return Ok(None) };
-    let (view, version) = (&done.view, moved.version);
-    tracing::info!(view, version, field = done.field.0, "readers moved to a new generation");
-    Ok(Some(version))
+    let settled = registry.settle(&done.view).await?;
+    if let Settled::Moved(moved) = &settled {
+        tracing::info!(view = done.view, version = moved.version, field = done.field.0, "readers moved to a new generation");
+    }
+    Ok(settled)
 }
 
 fn require_forward(request: &Request, now: Micros) -> Result<(), Error> {

@@ -53,6 +53,7 @@ impl<S: OnlineStore, R: ViewSource> ViewRun<'_, S, R> {
             outcome: ViewOutcome::NothingToDo,
             counts: Counts::default(),
             not_reproducible: false,
+            readers_wait_for: Vec::new(),
             elapsed_ms: 0,
         };
         if self.cancel.is_cancelled() {

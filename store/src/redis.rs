@@ -168,8 +168,15 @@ impl OnlineStore for RedisStore {
         let rejections = rows.iter().map(Put::rejection).collect::<Vec<_>>();
         let mut call = self.scripts.put.prepare_invoke();
         let mut sent = 0_usize;
+        // a materialization's batch is of one view: its field travels once
+        let shared = rows.first().map(|row| row.field).filter(|field| rows.iter().all(|row| row.field == *field));
+        call.arg(shared.map(field_name).as_ref().map_or(&[][..], FieldName::as_slice));
         for row in rows.iter().zip(&rejections).filter_map(|(row, rejection)| rejection.is_none().then_some(row)) {
-            call.key(self.stored_key(&row.key)).arg(field_name(row.field).as_slice()).arg(&*row.row);
+            call.key(self.stored_key(&row.key));
+            if shared.is_none() {
+                call.arg(field_name(row.field).as_slice());
+            }
+            call.arg(&*row.row);
             sent += 1;
         }
         let mut connection = self.link.connection();

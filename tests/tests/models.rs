@@ -244,3 +244,16 @@ fn a_missing_or_too_old_library_ends_serve_before_anything_listens() {
         assert_eq!((said.code, said.out.as_str(), said.err), (1, "", words));
     }
 }
+
+#[test]
+fn onnx_runtime_reports_nothing_about_us() {
+    let sandbox = sandbox();
+    let home = tempfile::tempdir().expect("a temporary folder can be made");
+    let mut command = sandbox.command(&["validate"]);
+    // what would keep the library from reporting by itself is taken away
+    command.env_remove("ORT_DISABLE_TELEMETRY").env_remove("CI").env("HOME", home.path());
+    command.env("XDG_CACHE_HOME", home.path().join("cache"));
+    assert!(said(&command.output().expect("the binary starts")).done().contains("0 errors"));
+    let left = std::fs::read_dir(home.path()).expect("the folder is there").count();
+    assert_eq!(left, 0, "the library keeps a device's id in {}", home.path().display());
+}

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use tidegate_catalog::Definitions;
 use tidegate_control::facts::{
-    Column, Element, Fact, Facts, Failure, ModelSignature, OrderWarning, PlannedView, Position, SourceSchema, Tensor,
+    Column, Element, Fact, Facts, Failure, ModelSignature, PlannedView, Position, SourceSchema, Tensor,
 };
 use tidegate_inference::{Dim, ElementType, ModelFile, Runtime, Signature};
 use tidegate_offline::{Engine, OfflineFacts};
@@ -97,11 +97,7 @@ fn add_offline(offline: OfflineFacts, facts: &mut Facts) {
     facts.views = each(offline.views, |planned| PlannedView {
         columns: columns(&planned.schema),
         volatile: planned.volatile,
-        order_warnings: planned
-            .order_warnings
-            .into_iter()
-            .map(|message| OrderWarning { message, position: None })
-            .collect(),
+        order_warnings: planned.order_warnings,
     });
 }
 

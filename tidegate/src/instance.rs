@@ -35,12 +35,13 @@ pub struct Instance {
     pub store: Timed<AnyStore>,
     /// The query engine.
     pub engine: Engine,
-    /// ONNX Runtime, or why it is not there.
-    pub runtime: Result<Runtime, String>,
     /// The metrics of this process.
     pub metrics: MetricsPage,
     /// The gateway of this process, once it serves.
     pub serving: OnceLock<Serving>,
+    runtime: OnceLock<Result<Runtime, String>>,
+    /// The environment's `ORT_DYLIB_PATH`.
+    ort: Option<PathBuf>,
     state: PathBuf,
 }
 
@@ -83,13 +84,20 @@ impl Instance {
             registry: Arc::new(registry),
             store: measured(open_store(&config, folder, &clock)?, &metrics, &clock),
             engine: engine(&config, state.join("spill")),
-            runtime: onnxruntime::load(&config, ort).map_err(|error| error.to_string()),
+            runtime: OnceLock::new(),
+            ort,
             serving: OnceLock::new(),
             metrics,
             clock,
             project,
             state,
         })
+    }
+
+    /// ONNX Runtime, or why it is not there. Loaded when it is first asked for: most commands run no model.
+    pub fn runtime(&self) -> &Result<Runtime, String> {
+        let load = || onnxruntime::load(&self.project.config, self.ort.clone()).map_err(|error| error.to_string());
+        self.runtime.get_or_init(load)
     }
 
     /// A gateway over this instance, listening at `listen`.
@@ -102,7 +110,7 @@ impl Instance {
         config.max_in_flight = section.max_concurrent_requests;
         config.drain_timeout = section.shutdown_grace;
         config.max_clock_skew = section.max_clock_skew;
-        let models = match &self.runtime {
+        let models = match self.runtime() {
             Ok(runtime) => ModelLoader::onnx(runtime.clone(), self.project.config.root.clone()),
             Err(why) => {
                 let newest = self.registry.newest().await.map_err(|error| error.to_string())?;

@@ -13,6 +13,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    silence_onnxruntime();
     let environment = Environment {
         variables: std::env::vars_os().filter_map(text).collect(),
         ort: std::env::var_os("ORT_DYLIB_PATH").map(Into::into),
@@ -29,6 +30,17 @@ fn main() -> ExitCode {
             tidegate::output::fatal(&error);
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Keeps ONNX Runtime from reporting to its makers: the wheel's library uploads usage, and keeps a device's id in the user's
+/// cache folder, unless this variable stands in the environment before it is loaded. Whoever wants that sets it to 0.
+#[expect(unsafe_code, reason = "the library reads it from the environment of its own process and nowhere else")]
+fn silence_onnxruntime() {
+    const VARIABLE: &str = "ORT_DISABLE_TELEMETRY";
+    if std::env::var_os(VARIABLE).is_none() {
+        // SAFETY: no other thread exists yet that could read the environment meanwhile
+        unsafe { std::env::set_var(VARIABLE, "1") };
     }
 }
 

@@ -219,6 +219,10 @@ pub(super) fn define_endpoint(loading: &mut Loading, raw: raw::Endpoint, documen
             variants.extend(variant(loading, short, "", document));
         }
         (None, None, false) => {
+            if raw.variants.len() > 1 {
+                let message = "several variants need a rule that divides the calls between them, which is not there yet; keep one";
+                loading.problems.push(document.problem("variants[1]", message));
+            }
             for (index, raw) in raw.variants.into_iter().enumerate() {
                 variants.extend(variant(loading, raw, &format!("variants[{index}]."), document));
             }

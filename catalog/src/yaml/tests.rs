@@ -159,6 +159,10 @@ fn mistakes_in_views_are_named_with_file_line_and_path() {
             view("features: [{name: a, type: \"vector<float32, 8>\"}]"),
             "f.yaml:24: features[0].type: \"vector<float32, 8>\" is not yet a feature type; its number is reserved",
         ),
+        (
+            view("features: [{name: a, type: int32, defualt: 1}]"),
+            "f.yaml:24: features[0].defualt: there is no such field; did you mean \"default\"?",
+        ),
         (view("features: []"), "f.yaml:24: features: a feature view has at least one feature"),
         (
             view("features: [{name: carrier, type: string}]"),
@@ -228,6 +232,18 @@ fn mistakes_in_services_and_endpoints_are_named_with_file_line_and_path() {
         ),
         (endpoint("", "deadline_ms: 0"), "f.yaml:27: deadline_ms: is 0; leave it out for 500"),
         (endpoint("", "deadline_ms: 10001"), "f.yaml:27: deadline_ms: is 10001; no call may take longer than 10000"),
+        (
+            endpoint(", replcas: 2", ""),
+            "f.yaml:26: model.replcas: there is no such field; did you mean \"replicas\"?",
+        ),
+        (
+            format!(
+                "{}---\nkind: Endpoint\nname: e\nvariants:\n- {{name: a, feature_service: s, model: {{path: m.onnx}}}}\n\
+                 - {{name: b, feature_service: s, model: {{path: n.onnx}}}}\n",
+                service("delay:late")
+            ),
+            "f.yaml:27: variants[1]: several variants need a rule that divides the calls between them, which is not there yet; keep one",
+        ),
         (endpoint(", replicas: 0", ""), "f.yaml:26: model.replicas: is 0; it must be at least 1"),
         (endpoint(", replicas: 65", ""), "f.yaml:26: model.replicas: is 65; the most is 64"),
         (

@@ -72,8 +72,7 @@ impl Registry {
         let (key_sets, generations, now) = (&mut next.key_sets, &mut next.generations, next.made_at);
         Builds { key_sets, generations, numbers: &mut numbers, now }.follow(definitions)?;
         self.set_numbers(&mut write, numbers).await?;
-        self.publish(&mut write, &next, Cause::Apply).await?;
-        self.storage.commit(write).await?;
+        self.publish(write, &next, Cause::Apply).await?;
         Ok(Applied { snapshot: next, outcome: ApplyOutcome::NewVersion })
     }
 

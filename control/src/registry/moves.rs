@@ -8,8 +8,24 @@ use super::{Cause, Registry};
 use crate::{
     Error, Interval, Marks, RunState, covers,
     generations::{Builds, Numbers, promote},
+    interval::uncovered,
     storage::Connection,
 };
+
+/// What [`Registry::settle`] found.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Settled {
+    /// Readers moved; the version that says so.
+    Moved(Box<Snapshot>),
+    /// Readers stay with the old generation until the one being built covers these too, which the old one's runs cover.
+    /// Empty for a first generation without an acknowledged run.
+    Waiting {
+        /// In order, disjoint.
+        uncovered: Vec<Interval>,
+    },
+    /// No generation is being built.
+    NothingToMove,
+}
 
 /// A retired generation whose rows may go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,37 +50,35 @@ impl Registry {
         let (key_sets, generations, now) = (&mut next.key_sets, &mut next.generations, next.made_at);
         Builds { key_sets, generations, numbers: &mut numbers, now }.build(definition, fingerprint)?;
         self.set_numbers(&mut write, numbers).await?;
-        self.publish(&mut write, &next, Cause::Rebuild).await?;
-        self.storage.commit(write).await?;
+        self.publish(write, &next, Cause::Rebuild).await?;
         Ok(next)
     }
 
     /// Moves readers to the generation of `view` that is being built, if its acknowledged runs together cover every
-    /// interval of the serving one's; a first generation serves from its first acknowledged run. `None` when nothing moves.
+    /// interval of the serving one's; a first generation serves from its first acknowledged run.
     ///
     /// Called after every acknowledged run; calling it again changes nothing.
     /// # Errors
     /// [`Error::NothingApplied`], and what the database says.
-    pub async fn settle(&self, view: &str) -> Result<Option<Snapshot>, Error> {
+    pub async fn settle(&self, view: &str) -> Result<Settled, Error> {
         let mut write = self.storage.write().await?;
         let current = self.newest_on(&mut write).await?.ok_or(Error::NothingApplied)?;
-        let Some(building) = current.building(view) else { return Ok(None) };
+        let Some(building) = current.building(view) else { return Ok(Settled::NothingToMove) };
         let built = self.acknowledged_on(&mut write, view, building.field).await?;
         let held = match current.serving(view) {
             Some(serving) => self.acknowledged_on(&mut write, view, serving.field).await?,
             None => Vec::new(),
         };
         if !may_move(&built, &held) {
-            return Ok(None);
+            return Ok(Settled::Waiting { uncovered: uncovered(&built, &held) });
         }
         let mut next = self.successor(&current)?;
         let now = next.made_at;
         if !next.generations.get_mut(view).is_some_and(|generations| promote(generations, now)) {
-            return Ok(None);
+            return Ok(Settled::NothingToMove);
         }
-        self.publish(&mut write, &next, Cause::Move).await?;
-        self.storage.commit(write).await?;
-        Ok(Some(next))
+        self.publish(write, &next, Cause::Move).await?;
+        Ok(Settled::Moved(Box::new(next)))
     }
 
     /// The generations that readers left at least `grace` before `now` (wall time), oldest field first.
@@ -103,8 +117,7 @@ impl Registry {
             generations.retain(|generation| !gone(generation));
         }
         next.generations.retain(|_, generations| !generations.is_empty());
-        self.publish(&mut write, &next, Cause::Reclaim).await?;
-        self.storage.commit(write).await?;
+        self.publish(write, &next, Cause::Reclaim).await?;
         Ok(Some(next))
     }
 
@@ -127,20 +140,19 @@ impl Registry {
             field: given.field.max(store.field),
         };
         let current = self.newest_on(&mut write).await?.ok_or(Error::NothingApplied)?;
-        let published = if !same_registry || current.version < store.version {
-            let past = Snapshot { version: current.version.max(store.version), ..current };
-            let mut next = self.successor(&past)?;
-            if !same_registry {
-                renumber(&mut next, &mut numbers)?;
-            }
-            self.publish(&mut write, &next, Cause::Adopt).await?;
-            Some(next)
-        } else {
-            None
-        };
+        if same_registry && current.version >= store.version {
+            self.set_numbers(&mut write, numbers).await?;
+            self.storage.commit(write).await?;
+            return Ok(None);
+        }
+        let past = Snapshot { version: current.version.max(store.version), ..current };
+        let mut next = self.successor(&past)?;
+        if !same_registry {
+            renumber(&mut next, &mut numbers)?;
+        }
         self.set_numbers(&mut write, numbers).await?;
-        self.storage.commit(write).await?;
-        Ok(published)
+        self.publish(write, &next, Cause::Adopt).await?;
+        Ok(Some(next))
     }
 
     async fn acknowledged_on(

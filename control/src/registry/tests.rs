@@ -101,7 +101,14 @@ impl Bench {
     async fn materialize(&self, view: &str, interval: Interval, content: &str) -> Option<Snapshot> {
         let run = self.begin(view, interval).await;
         self.registry.finish_run(run, &acknowledged(content)).await.unwrap();
-        self.registry.settle(view).await.unwrap()
+        move_of(self.registry.settle(view).await.unwrap())
+    }
+}
+
+fn move_of(settled: Settled) -> Option<Snapshot> {
+    match settled {
+        Settled::Moved(snapshot) => Some(*snapshot),
+        Settled::Waiting { .. } | Settled::NothingToMove => None,
     }
 }
 
@@ -352,16 +359,16 @@ async fn of_many_applies_at_once_one_wins_and_the_others_are_aborted() {
 async fn a_first_generation_serves_from_its_first_acknowledged_run() {
     let bench = bench().await;
     bench.apply(&project(&[("a", &["x"])])).await;
-    assert_eq!(bench.registry.settle("a").await.unwrap(), None, "nothing ran");
+    assert_eq!(move_of(bench.registry.settle("a").await.unwrap()), None, "nothing ran");
     let run = bench.begin("a", until(10)).await;
-    assert_eq!(bench.registry.settle("a").await.unwrap(), None, "the run is not over");
+    assert_eq!(move_of(bench.registry.settle("a").await.unwrap()), None, "the run is not over");
     let failed = RunEnd { outcome: RunOutcome::Failed { error: "disk".to_owned() }, ..acknowledged("c") };
     bench.registry.finish_run(run, &failed).await.unwrap();
-    assert_eq!(bench.registry.settle("a").await.unwrap(), None, "the run failed");
+    assert_eq!(move_of(bench.registry.settle("a").await.unwrap()), None, "the run failed");
     assert_eq!(bench.materialize("a", between(5, 5), "c").await, None, "the run covered no instant");
     let moved = bench.materialize("a", between(4, 5), "c").await.unwrap();
     assert_eq!((moved.version, states(&moved, "a")), (2, vec![(1, SERVING)]));
-    assert_eq!(bench.registry.settle("a").await.unwrap(), None, "it serves already");
+    assert_eq!(move_of(bench.registry.settle("a").await.unwrap()), None, "it serves already");
 }
 
 #[tokio::test]
@@ -373,6 +380,8 @@ async fn readers_move_when_the_new_generation_covers_the_intervals_of_the_old_on
     bench.apply(&project(&[("a", &["x", "y"])])).await;
     assert_eq!(bench.materialize("a", until(10), "c").await, None, "(10, 20] is missing");
     assert_eq!(bench.materialize("a", between(11, 20), "c").await, None, "the instant 11 is missing");
+    let settled = bench.registry.settle("a").await.unwrap();
+    assert_eq!(settled, Settled::Waiting { uncovered: vec![between(10, 11)] });
     assert_eq!(bench.newest().await.serving("a").unwrap().field, FieldNumber(1));
     bench.clock.advance(Duration::from_secs(1));
     let moved = bench.materialize("a", between(10, 11), "c").await.unwrap();
@@ -465,7 +474,7 @@ async fn runs_of_a_process_that_is_gone_are_shown_as_abandoned() {
     assert_eq!(owner.abandon_unfinished().await.unwrap(), [run]);
     assert_eq!(owner.abandon_unfinished().await.unwrap(), []);
     assert_eq!(owner.runs(&RunFilter::default()).await.unwrap()[0].state, RunState::Abandoned);
-    assert_eq!(owner.settle("a").await.unwrap(), None, "an abandoned run acknowledges nothing");
+    assert_eq!(move_of(owner.settle("a").await.unwrap()), None, "an abandoned run acknowledges nothing");
 }
 
 #[tokio::test]

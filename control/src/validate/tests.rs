@@ -10,7 +10,7 @@ use tidegate_catalog::{
 };
 
 use super::*;
-use crate::facts::{Column, Element, ModelSignature, OrderWarning, PlannedView, SourceSchema, Tensor};
+use crate::facts::{Column, Element, ModelSignature, PlannedView, SourceSchema, Tensor};
 
 fn view(sql: &str) -> FeatureView {
     let feature = |(name, type_name): (&str, &str)| Feature {
@@ -256,13 +256,12 @@ fn volatile_functions_are_refused_by_name_from_the_text_and_from_the_plan() {
 
 #[test]
 fn dependence_on_order_is_a_warning() {
-    let position = Some(Position { line: 1, column: 30 });
     let message = "LIMIT without ORDER BY takes whichever rows come first; order by something unique".to_owned();
-    let facts = with_view(|view| view.order_warnings = vec![OrderWarning { message, position }]);
+    let facts = with_view(|view| view.order_warnings = vec![message]);
     assert_eq!(errors(SQL, &facts), [""; 0]);
     assert_eq!(
         warnings(&facts)[0],
-        "FeatureView weather: sql (line 1, column 30): LIMIT without ORDER BY takes whichever rows come first; order by \
+        "FeatureView weather: sql: LIMIT without ORDER BY takes whichever rows come first; order by \
          something unique"
     );
 }

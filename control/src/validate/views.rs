@@ -43,7 +43,7 @@ pub(super) fn check(definitions: &Definitions, view: &FeatureView, facts: &Facts
         }
     }
     for warning in &planned.order_warnings {
-        problems.push_at(Severity::Warning, &query, warning.position, &warning.message);
+        problems.push(Severity::Warning, &query, warning);
     }
     columns(view, planned, problems);
 }

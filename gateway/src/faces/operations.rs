@@ -91,7 +91,9 @@ async fn store_troubles(app: &App, served: Option<&Served>) -> Vec<Unready> {
     let store = |why: &str| Unready { part: "store", why: why.to_owned() };
     let deadline = Deadline::after(app.clock.monotonic(), STORE_CHECK);
     if let Err(error) = app.store.ready(deadline).await {
-        tracing::warn!(%error, "the store is not ready");
+        if let Some(held_back) = app.limits.not_ready.allow(app.clock.monotonic()) {
+            tracing::warn!(%error, held_back, "the store is not ready");
+        }
         return vec![store(error.client_message())];
     }
     let marks = match app.store.marks(deadline).await {

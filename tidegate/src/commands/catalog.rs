@@ -140,7 +140,7 @@ pub async fn validate(project: &Project, runtime: &Result<Runtime, String>, prin
 async fn sound(instance: &Instance, printer: &Printer) -> Result<Option<(Definitions, Facts)>, Failure> {
     let loaded = instance.project.definitions()?;
     let root = &instance.project.config.root;
-    let mut facts = facts::gather(&loaded.definitions, &instance.engine, &instance.runtime, root).await;
+    let mut facts = facts::gather(&loaded.definitions, &instance.engine, instance.runtime(), root).await;
     facts.last_rows = instance.registry.last_rows().await?;
     let findings = Findings::of(&loaded, &tidegate_control::validate(&loaded.definitions, &facts));
     if findings.errors > 0 {

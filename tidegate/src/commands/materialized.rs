@@ -46,6 +46,14 @@ pub(super) fn text(report: &Report) -> String {
             ));
         }
     }
+    for view in report.views.iter().filter(|view| !view.readers_wait_for.is_empty()) {
+        let missing = view.readers_wait_for.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let name = &view.view;
+        text.push_str(&format!(
+            "\n{name}: readers stay with the old generation until the new one covers {missing} too: tidegate materialize \
+             --views {name} with that --start and --end, or --rebuild for everything"
+        ));
+    }
     if report.is_no_op() {
         text.push_str("\nnothing changed: the store held every row already");
     }
@@ -98,6 +106,7 @@ mod tests {
             outcome,
             counts,
             not_reproducible: false,
+            readers_wait_for: Vec::new(),
             elapsed_ms: 12,
         };
         Report { views: vec![view], moved_to_version: None }
@@ -141,6 +150,18 @@ mod tests {
              form  1023  2        4        8      16     32      64        128        256     512      1         12 ms\n\
              form: 64 rows passed over: null key\n  null: a part of the entity key is null\n\
              form: 1 rows rejected: wrong_type\n  zoe: a is text"
+        );
+    }
+
+    #[test]
+    fn what_keeps_readers_on_the_old_generation_is_said() {
+        let mut report = report(counts(), ViewOutcome::Acknowledged);
+        report.views[0].readers_wait_for = vec![Interval { start: Some(Micros(0)), end: Micros(1_000_000) }];
+        assert_eq!(
+            text(&report).lines().last().unwrap(),
+            "form: readers stay with the old generation until the new one covers \
+             (1970-01-01T00:00:00Z, 1970-01-01T00:00:01Z] too: tidegate materialize --views form with that --start and \
+             --end, or --rebuild for everything"
         );
     }
 
