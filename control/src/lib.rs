@@ -37,7 +37,9 @@ pub use facts::Facts;
 pub use interval::{Interval, covers, union};
 pub use marks::Marks;
 pub use plan::{Plan, definitions_hash, plan};
-pub use registry::{Applied, ApplyOutcome, Breaking, Cause, PublishedVersion, Reclaimable, Registry, Settled, SnapshotSource};
+pub use registry::{
+    Applied, ApplyOutcome, Breaking, Cause, PublishedVersion, Reclaimable, Registry, Settled, SnapshotSource,
+};
 pub use run::{Reproducibility, Run, RunEnd, RunFilter, RunId, RunOutcome, RunStart, RunState, SourceFile};
 pub use target::{Kind, Target};
 pub use validate::{Problem, Severity, validate};

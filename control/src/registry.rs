@@ -192,12 +192,7 @@ impl Registry {
     }
 
     /// Stores `snapshot` under its version and commits what was written with it. The caller has counted the version up.
-    async fn publish(
-        &self,
-        mut write: WriteTransaction,
-        snapshot: &Snapshot,
-        cause: Cause,
-    ) -> Result<(), Error> {
+    async fn publish(&self, mut write: WriteTransaction, snapshot: &Snapshot, cause: Cause) -> Result<(), Error> {
         let row = VersionRow {
             version: to_db(snapshot.version),
             made_at_us: snapshot.made_at.0,

@@ -229,7 +229,12 @@ async fn settled(registry: &Registry, done: &ViewReport) -> Result<Settled, Erro
     }
     let settled = registry.settle(&done.view).await?;
     if let Settled::Moved(moved) = &settled {
-        tracing::info!(view = done.view, version = moved.version, field = done.field.0, "readers moved to a new generation");
+        tracing::info!(
+            view = done.view,
+            version = moved.version,
+            field = done.field.0,
+            "readers moved to a new generation"
+        );
     }
     Ok(settled)
 }

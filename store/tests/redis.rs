@@ -300,6 +300,34 @@ async fn a_server_that_refuses_everything_fails_the_call() {
     }
 }
 
+/// A snapshot that fails makes the server refuse writes until one works again.
+#[tokio::test]
+async fn a_server_that_cannot_save_refuses_the_put_in_its_own_words() {
+    let (store, server) = fresh().await;
+    let mut connection = connection(&server).await;
+    let at: Vec<String> = redis::cmd("CONFIG").arg("GET").arg("dir").query_async(&mut connection).await.unwrap();
+    // no file can take the place of a folder
+    std::fs::create_dir_all(std::path::Path::new(&at[1]).join("dump.rdb").join("full")).unwrap();
+    redis::cmd("CONFIG").arg("SET").arg("save").arg("3600 1").exec_async(&mut connection).await.unwrap();
+    redis::cmd("BGSAVE").exec_async(&mut connection).await.unwrap();
+    let mut failed = false;
+    for _ in 0..500 {
+        let info: String = redis::cmd("INFO").arg("persistence").query_async(&mut connection).await.unwrap();
+        failed = info.contains("rdb_last_bgsave_status:err");
+        if failed {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(failed, "the snapshot was saved");
+    let put = store.put(&[ROW.put()], Deadline::NEVER).await.unwrap_err();
+    let ready = store.ready(Deadline::NEVER).await.unwrap_err();
+    for error in [put, ready] {
+        let words = code_and_words(&error, &server);
+        assert!(words.starts_with("Internal: redis refused: ") && words.contains("MISCONF"), "{words}");
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_does_not_know_us_fails_the_call() {
     let server = RedisServer::with_password("secret").await;

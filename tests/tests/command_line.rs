@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use serde_json::{Value, json};
-use tidegate_tests::{Sandbox, Server};
+use tidegate_tests::{Sandbox, Server, games::game};
 
 const CUSTOMERS: &str = r#"{"customer": ["ann", "bob", "zoe"]}"#;
 
@@ -129,4 +129,63 @@ fn schemas_and_configuration_are_printed() {
     let dumped = command.env("TIDEGATE__STORE__URL", "redis://:s3cret@h:1").output().unwrap();
     let dumped = String::from_utf8(dumped.stdout).unwrap();
     assert!(dumped.contains("store.url") && dumped.contains("env") && !dumped.contains("s3cret"), "{dumped}");
+}
+
+/// A second view over the games' source.
+const SECOND_VIEW: &str = "\
+kind: FeatureView
+name: first_game
+entities: [player]
+sql: SELECT player, played_at, a AS first_a FROM games
+timestamp_field: played_at
+features: [{name: first_a, type: float32}]
+";
+
+#[test]
+fn a_plan_is_one_object_for_machines() {
+    let sandbox = Sandbox::games(&[game("ann", "2026-01-01T00:00:00Z", [1.0, 2.0, 3.0])]);
+    let names = |plan: &Value| {
+        let changes = plan["changes"].as_array().unwrap().iter();
+        changes.map(|change| change["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let plan = sandbox.tidegate(&["plan", "--output", "json"]).json();
+    assert!(names(&plan).contains(&"form".to_owned()), "{plan}");
+    sandbox.tidegate(&["apply"]).done();
+    sandbox.write("second.yaml", SECOND_VIEW);
+    let plan = sandbox.tidegate(&["plan", "--output", "json"]).json();
+    assert_eq!(names(&plan), ["first_game"], "{plan}");
+    assert_eq!(plan["base"]["version"], json!(1), "{plan}");
+}
+
+#[test]
+fn materialize_and_runs_take_the_views_that_they_are_given() {
+    let sandbox = Sandbox::games(&[game("ann", "2026-01-01T00:00:00Z", [1.0, 2.0, 3.0])]);
+    sandbox.write("second.yaml", SECOND_VIEW);
+    sandbox.tidegate(&["apply"]).done();
+    let views = |list: &Value| {
+        list.as_array().unwrap().iter().map(|one| one["view"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let report = sandbox.tidegate(&["materialize", "--views", "first_game", "--output", "json"]).json();
+    assert_eq!(views(&report["views"]), ["first_game"]);
+    let report = sandbox.tidegate(&["materialize", "--views", "first_game,form", "--output", "json"]).json();
+    assert_eq!(views(&report["views"]), ["first_game", "form"], "each once, in the order given");
+    let runs = |of: &[&str]| views(&sandbox.tidegate(&[&["runs", "--output", "json"], of].concat()).json());
+    assert_eq!(runs(&["--view", "form"]), ["form"]);
+    assert!(runs(&[]).len() >= 2, "{:?}", runs(&[]));
+    assert_eq!(runs(&["--limit", "1"]).len(), 1);
+}
+
+#[test]
+fn a_terminal_gets_a_line_that_is_rewritten_and_everybody_else_plain_text() {
+    let sandbox = materialized();
+    let again = ["materialize", "--start", "1970-01-01"];
+    let plain = sandbox.tidegate(&again);
+    assert!(plain.code == 0 && !plain.out.contains('\x1b') && !plain.err.contains('\x1b'), "{plain:?}");
+    let command = sandbox.command(&again);
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect::<Vec<_>>().join(" ");
+    // util-linux's `script` gives the command a terminal of its own
+    let output = std::process::Command::new("script").args(["-qec", &words, "/dev/null"]).output().unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && shown.contains("\r\x1b[2K"), "{shown:?}");
 }

@@ -65,6 +65,83 @@ fn the_first_real_use_of_the_readme_works_as_it_stands() {
     assert_eq!(server.stop(), 0);
 }
 
+/// The fenced JSON of `page` below `heading`: what is asked, and the answer's shape.
+fn asked_and_answered(page: &str, heading: &str) -> [Value; 2] {
+    let text = std::fs::read_to_string(root().join(page)).unwrap();
+    let (_, section) = text.split_once(&format!("\n{heading}\n")).unwrap();
+    let fenced = section.split("```json\n").skip(1).map(|block| block.split("```").next().unwrap());
+    let values = fenced.take(2).map(|block| serde_json::from_str(block).unwrap()).collect::<Vec<_>>();
+    values.try_into().unwrap()
+}
+
+/// Whether `answer` has all that the documented one has: names, lists, and types of values.
+fn has_shape_of(documented: &Value, answer: &Value, path: &str) {
+    match (documented, answer) {
+        (Value::Object(documented), Value::Object(answer)) => {
+            for (name, value) in documented {
+                has_shape_of(value, answer.get(name).unwrap_or(&Value::Null), &format!("{path}.{name}"));
+            }
+        }
+        (Value::Array(documented), Value::Array(answer)) => {
+            assert_eq!(documented.len(), answer.len(), "{path}");
+            documented.iter().zip(answer).for_each(|(documented, answer)| has_shape_of(documented, answer, path));
+        }
+        (Value::String(_), Value::String(_))
+        | (Value::Number(_), Value::Number(_))
+        | (Value::Bool(_), Value::Bool(_))
+        | (Value::Null, Value::Null) => {}
+        _ => unreachable!("{path}: documented {documented}, answered {answer}"),
+    }
+}
+
+/// Posts the requests of the API's page to the flights that `address` serves.
+fn the_page_of_the_api_is_true(address: &str) {
+    let page = "docs/http-api.md";
+    let [asked, documented] = asked_and_answered(page, "## POST /v1/predict/{endpoint}");
+    let answer = http::post(address, "/v1/predict/arrival_delay", &asked).unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.json);
+    has_shape_of(&documented, &answer.json, "");
+    assert_eq!(
+        documented.as_object().unwrap().keys().collect::<Vec<_>>(),
+        answer.json.as_object().unwrap().keys().collect::<Vec<_>>()
+    );
+    let [asked, documented] = asked_and_answered(page, "## POST /get-online-features");
+    let answer = http::post(address, "/get-online-features", &asked).unwrap();
+    has_shape_of(&documented, &answer.json, "");
+    assert_eq!(documented["metadata"], answer.json["metadata"]);
+    let statuses = |answer: &Value| {
+        answer["results"].as_array().unwrap().iter().map(|one| one["statuses"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(statuses(&documented), statuses(&answer.json));
+}
+
+/// Every metric that the sources name, found by its prefix.
+fn metrics_of(folder: &Path, found: &mut std::collections::BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            metrics_of(&path, found);
+        } else if path.file_name().is_some_and(|name| name == "metrics.rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let quoted = text.split('"').skip(1).step_by(2).filter(|quoted| quoted.starts_with("tidegate_"));
+            let plain = |name: &str| name.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_');
+            found.extend(quoted.filter(|name| plain(name)).map(str::to_owned));
+        }
+    }
+}
+
+#[test]
+fn every_metric_stands_on_the_page_of_the_api() {
+    let page = std::fs::read_to_string(root().join("docs/http-api.md")).unwrap();
+    let mut found = std::collections::BTreeSet::new();
+    for of in ["store", "inference", "materializer", "gateway"] {
+        metrics_of(&root().join(of).join("src"), &mut found);
+    }
+    assert!(found.len() > 20, "{found:?}");
+    let missing = found.iter().filter(|name| !page.contains(&format!("`{name}`"))).collect::<Vec<_>>();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
 #[test]
 fn the_flights_by_hand_end_with_the_probability_of_their_page() {
     let page = "examples/flights/README.md";
@@ -88,5 +165,6 @@ fn the_flights_by_hand_end_with_the_probability_of_their_page() {
         answer["features"].as_object().is_some_and(|features| features.len() > 20),
         "--features shows them: {answer}"
     );
+    the_page_of_the_api_is_true(&server.address);
     assert_eq!(server.stop(), 0);
 }

@@ -6,9 +6,59 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     path::{Path, PathBuf},
+    process::Command,
 };
 
-use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, PackageId};
+use serde::Deserialize;
+
+/// What `cargo metadata` says, as far as the rules ask. (The crate that reads all of it switches on a feature of a JSON crate
+/// that the query engine uses too: `make demo` and `make test` would each build the engine.)
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+    workspace_members: Vec<String>,
+    resolve: Resolve,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    id: String,
+    name: String,
+    version: String,
+    license: Option<String>,
+    source: Option<String>,
+    manifest_path: PathBuf,
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    name: String,
+    /// `dev` or `build`; none is normal.
+    kind: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Resolve {
+    nodes: Vec<Node>,
+}
+
+#[derive(Deserialize)]
+struct Node {
+    id: String,
+    deps: Vec<Edge>,
+}
+
+#[derive(Deserialize)]
+struct Edge {
+    pkg: String,
+    dep_kinds: Vec<EdgeKind>,
+}
+
+#[derive(Deserialize)]
+struct EdgeKind {
+    kind: Option<String>,
+}
 
 /// Which of our crates each of our crates may use. ARCHITECTURE.md draws the same table.
 const EDGES: &[(&str, &[&str])] = &[
@@ -59,15 +109,35 @@ fn root() -> PathBuf {
 }
 
 fn metadata() -> Metadata {
-    MetadataCommand::new()
-        .manifest_path(root().join("Cargo.toml"))
-        .other_options(["--offline".to_owned()])
-        .exec()
-        .unwrap()
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["metadata", "--format-version", "1", "--offline"]).current_dir(root());
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Every package of a build, with its features.
+fn features(selection: &[&str]) -> BTreeSet<String> {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["tree", "--offline", "--prefix", "none", "--format", "{p}|{f}"]).args(selection).current_dir(root());
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| line.trim_end_matches(" (*)").to_owned()).filter(|line| !line.is_empty()).collect()
+}
+
+#[test]
+fn the_demo_and_the_tests_build_the_same_dependencies() {
+    let demo = features(&["-p", "tidegate", "-e", "normal,build"]);
+    let tests = features(&["--workspace", "-e", "normal,build,dev"]);
+    // our own crates are small, and some have a feature for tests
+    let twice = demo.difference(&tests).filter(|package| !package.starts_with("tidegate")).collect::<Vec<_>>();
+    assert!(demo.len() > 200, "{demo:?}");
+    assert!(twice.is_empty(), "built by `make demo`, and again with other features by `make test`: {twice:?}");
 }
 
 fn ours(metadata: &Metadata) -> Vec<&Package> {
-    metadata.workspace_packages()
+    metadata.packages.iter().filter(|package| metadata.workspace_members.contains(&package.id)).collect()
 }
 
 #[test]
@@ -122,20 +192,51 @@ fn the_gateway_carries_no_engine_and_no_database() {
 
 /// The names in a crate's tree of normal dependencies.
 fn transitive(metadata: &Metadata, start: &str) -> BTreeSet<String> {
-    let resolve = metadata.resolve.as_ref().unwrap();
-    let nodes: BTreeMap<&PackageId, _> = resolve.nodes.iter().map(|node| (&node.id, node)).collect();
-    let first = &metadata.packages.iter().find(|package| package.name.as_str() == start).unwrap().id;
+    let nodes: BTreeMap<&str, _> = metadata.resolve.nodes.iter().map(|node| (node.id.as_str(), node)).collect();
+    let names: BTreeMap<&str, _> =
+        metadata.packages.iter().map(|package| (package.id.as_str(), &package.name)).collect();
+    let first = metadata.packages.iter().find(|package| package.name == start).unwrap().id.as_str();
     let mut seen = BTreeSet::from([first]);
     let mut queue = VecDeque::from([first]);
     while let Some(id) = queue.pop_front() {
         for dependency in &nodes[id].deps {
-            let normal = dependency.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal);
-            if normal && seen.insert(&dependency.pkg) {
+            let normal = dependency.dep_kinds.iter().any(|kind| kind.kind.is_none());
+            if normal && seen.insert(dependency.pkg.as_str()) {
                 queue.push_back(&dependency.pkg);
             }
         }
     }
-    seen.iter().map(|id| metadata[*id].name.to_string()).collect()
+    seen.iter().map(|id| names[id].clone()).collect()
+}
+
+/// The texts of the list `name` of deny.toml.
+fn deny_list(name: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(root().join("deny.toml")).unwrap();
+    let (_, list) = text.split_once(&format!("\n{name} = [\n")).unwrap();
+    list.split("\n]").next().unwrap().split('"').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// Whether an SPDX expression can be met with the licences of `allowed`: every part of its ANDs, by one of its ORs.
+fn licence_is_met(expression: &str, allowed: &[String]) -> bool {
+    let plain = expression.replace('/', " OR ").replace(['(', ')'], "");
+    plain.split(" AND ").all(|part| part.split(" OR ").any(|one| allowed.iter().any(|allowed| allowed == one.trim())))
+}
+
+#[test]
+fn dependencies_have_allowed_licences_and_one_version_where_it_matters() {
+    let metadata = metadata();
+    let (allowed, once) = (deny_list("allow"), deny_list("deny"));
+    assert!(allowed.len() > 5 && once.contains(&"hyper".to_owned()), "{allowed:?} {once:?}");
+    let foreign = metadata.packages.iter().filter(|package| package.source.is_some());
+    let wrong =
+        foreign.filter(|package| !package.license.as_ref().is_some_and(|license| licence_is_met(license, &allowed)));
+    let wrong = wrong.map(|package| format!("{} {:?}", package.name, package.license)).collect::<Vec<_>>();
+    assert!(wrong.is_empty(), "licences that deny.toml does not allow: {wrong:?}");
+    for name in once {
+        let versions = metadata.packages.iter().filter(|package| package.name == name);
+        let versions = versions.map(|package| package.version.as_str()).collect::<Vec<_>>();
+        assert!(versions.len() <= 1, "{name} is here in several versions: {versions:?}");
+    }
 }
 
 #[test]
@@ -143,9 +244,10 @@ fn the_longest_chain_of_crates_is_short() {
     let metadata = metadata();
     let packages: BTreeMap<&str, &Package> = ours(&metadata).into_iter().map(|p| (p.name.as_str(), p)).collect();
     fn depth(name: &str, packages: &BTreeMap<&str, &Package>) -> usize {
-        let below = packages[name].dependencies.iter().filter(|dependency| {
-            dependency.kind == DependencyKind::Normal && packages.contains_key(dependency.name.as_str())
-        });
+        let below = packages[name]
+            .dependencies
+            .iter()
+            .filter(|dependency| dependency.kind.is_none() && packages.contains_key(dependency.name.as_str()));
         1 + below.map(|dependency| depth(dependency.name.as_str(), packages)).max().unwrap_or(0)
     }
     let longest = packages.keys().map(|name| depth(name, &packages)).max().unwrap();
@@ -161,7 +263,7 @@ fn versions_stand_in_the_root_manifest_only() {
             let quoted_version = line.contains("= \"") && line.contains(|c: char| c.is_ascii_digit());
             (quoted_version || line.contains("version = \"")) && !line.starts_with("name") && !line.starts_with("path")
         });
-        assert_eq!(own, None, "{} names a version of its own", package.manifest_path);
+        assert_eq!(own, None, "{} names a version of its own", package.manifest_path.display());
     }
 }
 
@@ -204,7 +306,7 @@ fn the_documents_are_there() {
     let architecture = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     assert!(architecture.lines().count() <= 400, "ARCHITECTURE.md is longer than 400 lines");
     for package in ours(&metadata()) {
-        let folder = package.manifest_path.parent().unwrap().file_name().unwrap();
+        let folder = package.manifest_path.parent().unwrap().file_name().unwrap().display();
         assert!(architecture.contains(&format!("{folder}/")), "ARCHITECTURE.md does not draw {folder}/");
     }
 }

@@ -120,7 +120,6 @@ impl Instance {
                 ModelLoader::without_runtime(why)
             }
         };
-        let seed = u64::from(std::process::id()) << 32 ^ self.started().cast_unsigned();
         let parts = Parts {
             clock: Arc::clone(&self.clock) as _,
             store: Arc::new(self.store.clone()),
@@ -128,7 +127,7 @@ impl Instance {
             feed: Arc::new(RegistryFeed(Arc::clone(&self.registry))),
             sink: Arc::new(DroppingSink),
             metrics: self.metrics.clone(),
-            id_seed: seed,
+            id_seed: getrandom::u64().map_err(|error| format!("no random number for ids: {error}"))?,
             as_of: self.clock.as_of(),
         };
         Gateway::bind(config, parts).await.map_err(|error| error.to_string())
@@ -144,11 +143,6 @@ impl Instance {
         if let Err(error) = store.into_inner().close().await {
             tracing::warn!(%error, "the store was not closed in order; the next start repairs it");
         }
-    }
-
-    fn started(&self) -> i64 {
-        use tidegate_catalog::Clock;
-        self.clock.wall_now().0
     }
 }
 

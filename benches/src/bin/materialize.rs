@@ -331,9 +331,8 @@ fn stored_key(row: &Put) -> Vec<u8> {
 
 /// The number of connections with the best median of raw HSET on a store that holds what `before` says.
 fn best_connections(rounds: &[Round], before: Before) -> usize {
-    let median_of = |connections: usize| {
-        median(&rounds.iter().map(|round| round.raw[&before][&connections]).collect::<Vec<_>>())
-    };
+    let median_of =
+        |connections: usize| median(&rounds.iter().map(|round| round.raw[&before][&connections]).collect::<Vec<_>>());
     let [first, rest @ ..] = RAW_CONNECTIONS;
     rest.into_iter().fold(first, |best, other| if median_of(other) > median_of(best) { other } else { best })
 }

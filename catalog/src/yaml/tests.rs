@@ -232,10 +232,7 @@ fn mistakes_in_services_and_endpoints_are_named_with_file_line_and_path() {
         ),
         (endpoint("", "deadline_ms: 0"), "f.yaml:27: deadline_ms: is 0; leave it out for 500"),
         (endpoint("", "deadline_ms: 10001"), "f.yaml:27: deadline_ms: is 10001; no call may take longer than 10000"),
-        (
-            endpoint(", replcas: 2", ""),
-            "f.yaml:26: model.replcas: there is no such field; did you mean \"replicas\"?",
-        ),
+        (endpoint(", replcas: 2", ""), "f.yaml:26: model.replcas: there is no such field; did you mean \"replicas\"?"),
         (
             format!(
                 "{}---\nkind: Endpoint\nname: e\nvariants:\n- {{name: a, feature_service: s, model: {{path: m.onnx}}}}\n\

@@ -75,6 +75,7 @@ fn one_key(values: &[Json]) -> Vec<Vec<Json>> {
     values.iter().map(|value| vec![value.clone()]).collect()
 }
 
+/// Every type of ours but `date`, for which Feast has none.
 const TYPES: [(&str, &str); 8] = [
     ("ok", "bool"),
     ("n32", "int32"),
