@@ -63,24 +63,23 @@ impl<'a> Column<'a> {
     /// # Cost
     /// No allocation but for a list, which owns its elements.
     pub(crate) fn value(&self, row: usize) -> Value<'a> {
-        if self.is_null(row) {
-            return Value::Null;
-        }
+        // each arm asks its own array, so that no value costs a call through the vtable
         match self {
-            Self::Bool(array) => Value::Bool(array.value(row)),
-            Self::Int32(array) => Value::Int32(array.value(row)),
-            Self::Int64(array) => Value::Int64(array.value(row)),
-            Self::Float32(array) => Value::Float32(array.value(row)),
-            Self::Float64(array) => Value::Float64(array.value(row)),
-            Self::Timestamp(array) => Value::Timestamp(Micros(array.value(row))),
-            Self::Date(array) => Value::Date(array.value(row)),
-            Self::String(array) => Value::String(array.value(row)),
-            Self::Bytes(array) => Value::Bytes(array.value(row)),
-            Self::List(lists, elements) => {
+            Self::Float32(array) if array.is_valid(row) => Value::Float32(array.value(row)),
+            Self::Float64(array) if array.is_valid(row) => Value::Float64(array.value(row)),
+            Self::Int64(array) if array.is_valid(row) => Value::Int64(array.value(row)),
+            Self::Int32(array) if array.is_valid(row) => Value::Int32(array.value(row)),
+            Self::Bool(array) if array.is_valid(row) => Value::Bool(array.value(row)),
+            Self::Timestamp(array) if array.is_valid(row) => Value::Timestamp(Micros(array.value(row))),
+            Self::Date(array) if array.is_valid(row) => Value::Date(array.value(row)),
+            Self::String(array) if array.is_valid(row) => Value::String(array.value(row)),
+            Self::Bytes(array) if array.is_valid(row) => Value::Bytes(array.value(row)),
+            Self::List(lists, elements) if lists.is_valid(row) => {
                 let offsets = lists.value_offsets();
                 let at = |index: usize| offsets.get(index).map_or(0, |offset| *offset as usize);
                 Value::List((at(row)..at(row + 1)).map(|element| elements.value(element)).collect())
             }
+            _ => Value::Null,
         }
     }
 

@@ -5,10 +5,10 @@ use std::{path::PathBuf, time::Duration};
 /// The materializer's settings.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Bytes that the reduction of one view to one row a key may hold; beyond, rows go through files. Two views may be under
-    /// way. Default 64 MiB.
+    /// Bytes that the reduction to one row a key may hold for the views that are written together, all of them; beyond, rows
+    /// go through files. Two such groups may be under way. Default 64 MiB.
     pub memory_bytes: usize,
-    /// Rows in one call to the store. Default 100.
+    /// Rows in one call to the store; rows of one key are not parted. Default 100.
     pub batch_rows: usize,
     /// Calls to the store at one time. Default 8.
     pub batches_in_flight: usize,

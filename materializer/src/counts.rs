@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Error;
+
 /// How many examples of each reason are kept.
 const EXAMPLES: usize = 3;
 /// How many characters of a key or message an example keeps.
@@ -144,10 +146,17 @@ impl Counts {
         }
     }
 
-    /// The first bad row, for the message of a run that has too many.
-    pub(crate) fn first_bad(&self) -> Option<&Example> {
+    /// # Errors
+    /// [`Error::TooManyBadRows`], naming the first, when there are more than `budget_rows`.
+    pub(crate) fn require_budget(&self, budget_rows: u64) -> Result<(), Error> {
         let rejected = self.rejected.values().flat_map(|rejected| &rejected.examples);
-        self.null_key_examples.iter().chain(rejected).next()
+        let bad_rows = self.bad_rows();
+        match self.null_key_examples.iter().chain(rejected).next() {
+            Some(example) if bad_rows > budget_rows => {
+                Err(Error::TooManyBadRows { bad_rows, budget_rows, example: example.clone() })
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -67,8 +67,8 @@ pub enum Error {
     /// Stopped by its caller. What was acknowledged stays; the same command again completes it.
     #[error("interrupted; what the store acknowledged stays, the same command again completes it")]
     Interrupted,
-    /// The thread that reduces rows ended without an answer: a fault of ours.
-    #[error("the reduction of feature view {view:?} ended without an answer")]
+    /// A thread that reduces rows or hands them on ended without an answer: a fault of ours.
+    #[error("the thread of feature view {view:?} ended without an answer")]
     WorkerLost {
         /// The view.
         view: String,
@@ -76,6 +76,10 @@ pub enum Error {
 }
 
 impl Error {
+    pub(crate) fn spill(folder: &std::path::Path, source: std::io::Error) -> Self {
+        Self::Spill { folder: folder.to_owned(), source }
+    }
+
     /// The caller's view of it.
     pub const fn code(&self) -> ErrorCode {
         match self {

@@ -5,9 +5,10 @@
 //! winner (rows compare by their bytes, in the catalog's order), keeps no ledger (the registry does) and knows no HTTP.
 //!
 //! ```text
-//!  view rows ──> encode, count ──> reduce to one row a key ──> batches in flight ──> store
-//!  (batches)     (a thread)        (memory, then files)        (bounded, repeated)     │ acknowledged
-//!                                                                        ledger <──────┘ watermark, counts, hash
+//!  view rows ──> encode, count ──> reduce to one row a key ──> join the views of ──> batches in flight ──> store
+//!  (batches)     (a thread)        (memory, then files)        one key set           (bounded, repeated)     │ acknowledged
+//!                                                                                ledger <────────────────────┘ watermark,
+//!                                                                                                              counts, hash
 //! ```
 //!
 //! An interval is `(start, end]` of event time and never goes past now:
@@ -27,7 +28,9 @@
 mod columns;
 pub mod config;
 pub mod counts;
+mod emit;
 pub mod error;
+mod group;
 pub mod interval;
 pub mod materialize;
 pub mod metrics;

@@ -12,8 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Config, Counts, Error, Progress, ViewSource,
+    group::{Group, Turns, groups},
     interval::run_interval,
-    run::{Turns, ViewRun},
+    run::Call,
 };
 
 /// What to materialize.
@@ -58,7 +59,7 @@ pub struct Parts<'a, S, R> {
 /// What a materialization did, view by view.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// In the order in which they ran.
+    /// In the order of the request, or of names.
     pub views: Vec<ViewReport>,
     /// The newest version of the catalog, when readers were moved to a new generation.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -152,13 +153,14 @@ pub(crate) struct PlannedView<'s> {
     pub(crate) interval: Interval,
 }
 
-/// How many views run side by side: while one is written, which waits for the store, the next is read, which takes the
-/// processor. No two are read or written at once, so that the engine's memory and the batches in flight are one view's.
-const VIEWS_AT_ONCE: usize = 2;
+/// How many groups run side by side: while one is written, which waits for the store, the next is read, which takes the
+/// processor. No two are read or written at once, so that the engine's memory is one view's and the batches in flight are one
+/// group's.
+const GROUPS_AT_ONCE: usize = 2;
 
-/// Materializes the views of `request` in their order, the next one read while the last is written: each covers
-/// `(start, min(end, event_now)]` of the event time of its rows. A view that fails does not keep the others from running;
-/// its report says why.
+/// Materializes the views of `request`, those of one key set together, the next ones read while the last are written: each
+/// covers `(start, min(end, event_now)]` of the event time of its rows. A view that fails to be read does not keep the others
+/// from running, nor does a failed write those that were written before it; each report says what happened.
 ///
 /// Cancelling the token stops cleanly: batches in flight are awaited, the run is written down as interrupted, views not
 /// yet begun are reported so. Dropping the future is safe too; the ledger then has a run that never ended. Repeating a
@@ -187,38 +189,45 @@ pub async fn materialize<S: OnlineStore, R: ViewSource>(
     }
     let mut report = Report::default();
     let turns = Turns { reading: Semaphore::new(1), writing: Semaphore::new(1) };
-    let mut waiting = planned.iter();
+    let call = Call { snapshot: &snapshot, parts, now, cancel };
+    let mut waiting = groups(&planned).into_iter();
     let mut runs = FuturesOrdered::new();
     loop {
-        while runs.len() < VIEWS_AT_ONCE
-            && let Some(planned) = waiting.next()
+        while runs.len() < GROUPS_AT_ONCE
+            && let Some(views) = waiting.next()
         {
-            let run = ViewRun { planned, snapshot: &snapshot, parts, now, cancel, turns: &turns };
-            runs.push_back(run_and_settle(run));
+            runs.push_back(run_and_settle(Group { views, call: &call, turns: &turns }));
         }
-        let Some((done, moved_to_version)) = runs.next().await else { return Ok(report) };
-        report.moved_to_version = report.moved_to_version.max(moved_to_version);
-        report.views.push(done);
+        let Some(done) = runs.next().await else { break };
+        for (done, moved_to_version) in done {
+            report.moved_to_version = report.moved_to_version.max(moved_to_version);
+            report.views.push(done);
+        }
     }
+    report.views.sort_by_key(|done| views.iter().position(|view| *view == done.view));
+    Ok(report)
 }
 
-/// A view's run and the move of its readers: one future, so that neither waits for the registry while the other holds it.
-async fn run_and_settle<S: OnlineStore, R: ViewSource>(run: ViewRun<'_, S, R>) -> (ViewReport, Option<u64>) {
-    let registry = run.parts.registry;
-    let mut done = run.run().await;
-    let moved_to_version = match settled(registry, &done).await {
-        Ok(Settled::Moved(moved)) => Some(moved.version),
-        Ok(Settled::Waiting { uncovered }) => {
-            done.readers_wait_for = uncovered;
-            None
-        }
-        Ok(Settled::NothingToMove) => None,
-        Err(error) => {
-            done.outcome = ViewOutcome::of(&error);
-            None
-        }
-    };
-    (done, moved_to_version)
+/// A group's run and the move of its readers: one future, so that neither waits for the registry while the other holds it.
+async fn run_and_settle<S: OnlineStore, R: ViewSource>(group: Group<'_, S, R>) -> Vec<(ViewReport, Option<u64>)> {
+    let registry = group.call.parts.registry;
+    let mut settled = Vec::with_capacity(group.views.len());
+    for mut done in group.run().await {
+        let moved_to_version = settle(registry, &mut done).await;
+        settled.push((done, moved_to_version));
+    }
+    settled
+}
+
+/// Moves readers if they can be; answers the version with which they were.
+async fn settle(registry: &Registry, done: &mut ViewReport) -> Option<u64> {
+    match settled(registry, done).await {
+        Ok(Settled::Moved(moved)) => return Some(moved.version),
+        Ok(Settled::Waiting { uncovered }) => done.readers_wait_for = uncovered,
+        Ok(Settled::NothingToMove) => {}
+        Err(error) => done.outcome = ViewOutcome::of(&error),
+    }
+    None
 }
 
 /// Moves readers to the view's building generation if its runs cover enough now. Also where there was nothing to do: the

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use futures::{StreamExt, stream::FuturesUnordered};
-use tidegate_catalog::{Clock, Deadline, Monotonic};
+use tidegate_catalog::{Clock, Deadline, FieldNumber, Monotonic};
 use tidegate_store::{OnlineStore, Put, PutOutcome};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -20,15 +20,22 @@ use crate::{
     progress::Progress,
 };
 
-/// What the pipeline needs from its run.
+/// What the pipeline needs from the runs that write together.
 pub(crate) struct Pipeline<'a, S> {
     pub(crate) store: &'a S,
     pub(crate) config: &'a Config,
     pub(crate) clock: &'a dyn Clock,
-    pub(crate) metrics: &'a RunMetrics,
     pub(crate) progress: &'a dyn Progress,
     pub(crate) cancel: &'a CancellationToken,
-    pub(crate) view: &'a str,
+    /// Whose rows come, in the order in which they are counted.
+    pub(crate) views: Vec<PutView<'a>>,
+}
+
+/// A view whose rows are put.
+pub(crate) struct PutView<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) field: FieldNumber,
+    pub(crate) metrics: &'a RunMetrics,
 }
 
 /// How long the pipeline stood full, to name the store when it is what a run waits for.
@@ -39,7 +46,7 @@ struct FullTime {
 }
 
 impl<S: OnlineStore> Pipeline<'_, S> {
-    /// Puts every batch that comes, and adds each row's outcome to `counts`; `acknowledged` is told after each batch.
+    /// Puts every batch that comes, and adds each row's outcome to its view's `counts`; `acknowledged` is told after each batch.
     /// When the token is cancelled it takes no further batch, waits for those in flight, and returns
     /// [`Error::Interrupted`].
     /// # Errors
@@ -47,15 +54,15 @@ impl<S: OnlineStore> Pipeline<'_, S> {
     pub(crate) async fn run(
         &self,
         batches: &mut mpsc::Receiver<Vec<Put>>,
-        counts: &mut Counts,
-        mut acknowledged: impl FnMut(&Counts),
+        counts: &mut [Counts],
+        acknowledged: impl Fn(&[Counts]),
     ) -> Result<(), Error> {
         let mut flying = FuturesUnordered::new();
         let mut full = FullTime { began: self.clock.monotonic(), waited: Duration::ZERO, told: false };
         let mut retries = Retries::new(self.config.retry, full.began.0.as_nanos() as u64);
         let (mut open, mut outcome, mut number) = (true, Ok(()), 0_u64);
         loop {
-            self.metrics.in_flight.set(flying.len() as f64);
+            self.views.iter().for_each(|view| view.metrics.in_flight.set(flying.len() as f64));
             let room = open && outcome.is_ok() && flying.len() < self.config.batches_in_flight.max(1);
             if !room && flying.is_empty() {
                 return outcome;
@@ -78,13 +85,13 @@ impl<S: OnlineStore> Pipeline<'_, S> {
                     match answer {
                         Ok(outcomes) => {
                             retries.earn();
-                            count(&attempt.rows, &outcomes, counts);
+                            self.count(&attempt.rows, &outcomes, counts);
                             acknowledged(counts);
                         }
                         Err(error) if outcome.is_ok() => match retries.again(attempt, &error) {
                             Some(again) => {
-                                self.metrics.retries.increment(1);
-                                tracing::warn!(view = self.view, error = %error, attempt = again.failed,
+                                self.views.iter().for_each(|view| view.metrics.retries.increment(1));
+                                tracing::warn!(view = self.names(), error = %error, attempt = again.failed,
                                     wait_ms = again.wait.as_millis() as u64, "batch is sent again");
                                 flying.push(self.attempt(again));
                             }
@@ -118,18 +125,30 @@ impl<S: OnlineStore> Pipeline<'_, S> {
             let (waited_ms, elapsed_ms) = (full.waited.as_millis() as u64, elapsed.as_millis() as u64);
             let batches_in_flight = self.config.batches_in_flight;
             tracing::info!(
-                view = self.view,
+                view = self.names(),
                 waited_ms,
                 elapsed_ms,
                 batches_in_flight,
                 "the store is the bottleneck of this run"
             );
-            self.progress.remark(
-                self.view,
-                &format!(
-                    "the store is the bottleneck: {waited_ms} of {elapsed_ms} ms waited with {batches_in_flight} batches in flight"
-                ),
+            let words = format!(
+                "the store is the bottleneck: {waited_ms} of {elapsed_ms} ms waited with {batches_in_flight} batches in flight"
             );
+            self.views.iter().for_each(|view| self.progress.remark(view.name, &words));
+        }
+    }
+
+    /// The views' names, for a line about all of them.
+    pub(crate) fn names(&self) -> String {
+        self.views.iter().map(|view| view.name).collect::<Vec<_>>().join(", ")
+    }
+
+    fn count(&self, rows: &[Put], outcomes: &[PutOutcome], counts: &mut [Counts]) {
+        for (row, outcome) in rows.iter().zip(outcomes) {
+            let view = self.views.iter().position(|view| view.field == row.field);
+            if let Some(counts) = view.and_then(|view| counts.get_mut(view)) {
+                count(row, outcome, counts);
+            }
         }
     }
 }
@@ -179,22 +198,20 @@ fn wait(config: RetryConfig, seed: u64, attempt: &Attempt) -> Duration {
     bound.mul_f64((random >> 11) as f64 / (1_u64 << 53) as f64)
 }
 
-fn count(rows: &[Put], outcomes: &[PutOutcome], counts: &mut Counts) {
-    for (row, outcome) in rows.iter().zip(outcomes) {
-        match outcome {
-            PutOutcome::Written => counts.written += 1,
-            PutOutcome::WrittenOverForeign => {
-                counts.written += 1;
-                counts.replaced_foreign += 1;
-            }
-            PutOutcome::Older => counts.older += 1,
-            PutOutcome::Equal => counts.equal += 1,
-            PutOutcome::Merged => counts.merged += 1,
-            PutOutcome::Rejected(why) => counts.reject(RejectReason::Store, || Example {
-                key: crate::rows::key_text(&row.key),
-                why: why.as_str().to_owned(),
-            }),
+fn count(row: &Put, outcome: &PutOutcome, counts: &mut Counts) {
+    match outcome {
+        PutOutcome::Written => counts.written += 1,
+        PutOutcome::WrittenOverForeign => {
+            counts.written += 1;
+            counts.replaced_foreign += 1;
         }
+        PutOutcome::Older => counts.older += 1,
+        PutOutcome::Equal => counts.equal += 1,
+        PutOutcome::Merged => counts.merged += 1,
+        PutOutcome::Rejected(why) => counts.reject(RejectReason::Store, || Example {
+            key: crate::rows::key_text(&row.key),
+            why: why.as_str().to_owned(),
+        }),
     }
 }
 
@@ -247,20 +264,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_pipeline_that_stands_full_says_once_that_the_store_is_the_bottleneck() {
+    async fn a_pipeline_that_stands_full_says_once_a_view_that_the_store_is_the_bottleneck() {
         let clock = tidegate_catalog::clock::ManualClock::at(tidegate_catalog::Micros(0));
         let (remarks, config) = (Remarks::default(), Config::new(std::env::temp_dir()));
         let folder = tempfile::tempdir().unwrap();
         let steady = tidegate_store::testing::steady_clock();
         let store = tidegate_store::EmbeddedStore::open(folder.path(), &Default::default(), steady).unwrap();
+        let metrics = RunMetrics::of("v");
+        let view = |name, field| PutView { name, field: FieldNumber(field), metrics: &metrics };
         let pipeline = Pipeline {
             store: &store,
             config: &config,
             clock: &clock,
-            metrics: &RunMetrics::of("v"),
             progress: &remarks,
             cancel: &CancellationToken::new(),
-            view: "v",
+            views: vec![view("v", 1), view("w", 2)],
         };
         let mut full = FullTime { began: clock.monotonic(), waited: Duration::ZERO, told: false };
         for _ in 0..4 {
@@ -268,8 +286,8 @@ mod tests {
             clock.advance(Duration::from_millis(600));
             pipeline.note_full(&mut full, asked);
         }
-        let words = "v: the store is the bottleneck: 1200 of 1200 ms waited with 8 batches in flight";
-        assert_eq!(*remarks.0.lock(), [words]);
+        let words = "the store is the bottleneck: 1200 of 1200 ms waited with 8 batches in flight";
+        assert_eq!(*remarks.0.lock(), ["v", "w"].map(|view| format!("{view}: {words}")));
     }
 
     #[test]

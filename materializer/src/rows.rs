@@ -9,7 +9,7 @@ use arrow_array::{
 };
 use bytes::BytesMut;
 use tidegate_catalog::{
-    EntityKey, FieldNumber, KeySetNumber, KeyValue, Micros, ProjectNumber, RowLayout, Stamp, Value,
+    EntityKey, KeySetNumber, KeyValue, Micros, ProjectNumber, RowLayout, Stamp, Value,
     entity_key::KeyError,
     row::{CellCheck, EncodeError},
     snapshot::Generation,
@@ -37,7 +37,6 @@ pub(crate) struct RowEncoder {
     view: String,
     project: ProjectNumber,
     key_set: KeySetNumber,
-    field: FieldNumber,
     features: Vec<String>,
     layout: RowLayout,
     check: CellCheck,
@@ -77,7 +76,6 @@ impl RowEncoder {
             view: view.to_owned(),
             project,
             key_set: generation.key_set,
-            field: generation.field,
             features: generation.features.iter().map(|feature| feature.name.clone()).collect(),
             layout,
             check,
@@ -85,10 +83,6 @@ impl RowEncoder {
             key_buffer: BytesMut::new(),
             row_buffer: BytesMut::new(),
         }
-    }
-
-    pub(crate) const fn field(&self) -> FieldNumber {
-        self.field
     }
 
     /// Calls `each` with entity key and row bytes of every row of `batch` that `window` takes, and counts all others.

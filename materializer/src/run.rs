@@ -1,54 +1,57 @@
-//! One view's run: open, read and reduce, write, and tell the ledger only after the store's last answer.
+//! One view's run: open, read and reduce, and, once its group is written, tell the ledger what the store answered.
 
 use futures::StreamExt;
-use tidegate_catalog::{Micros, Monotonic, Snapshot};
+use tidegate_catalog::{FieldNumber, Micros, Monotonic, Snapshot};
 use tidegate_control::{RunEnd, RunId, RunOutcome, RunStart};
-use tidegate_store::OnlineStore;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Counts, Error, OpenedView, ViewSource,
+    Config, Counts, Error, OpenedView, ViewSource,
+    emit::EmittedView,
     materialize::{Parts, PlannedView, ViewOutcome, ViewReport},
     metrics::RunMetrics,
     progress::{Phase, Step},
-    put::Pipeline,
+    put::PutView,
+    reduce::Reducer,
     rows::{RowEncoder, Window},
-    worker::{Input, Keep, Worker},
+    worker::{Input, Keep, Reduced, Worker},
 };
 
-/// One view's run and all that it needs.
-pub(crate) struct ViewRun<'a, S, R> {
-    pub(crate) planned: &'a PlannedView<'a>,
+/// What all runs of a call share.
+pub(crate) struct Call<'a, S, R> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) parts: &'a Parts<'a, S, R>,
     /// Event time now, one reading for all views of a call.
     pub(crate) now: Micros,
     pub(crate) cancel: &'a CancellationToken,
-    pub(crate) turns: &'a Turns,
 }
 
-/// Whose turn it is, of the runs side by side. Neither is ever closed: waiting for one cannot fail.
-pub(crate) struct Turns {
-    pub(crate) reading: Semaphore,
-    pub(crate) writing: Semaphore,
+/// One view's run, from its reading to its last line in the ledger; every failure is in the report.
+pub(crate) struct ViewRun<'a, S, R> {
+    call: &'a Call<'a, S, R>,
+    planned: &'a PlannedView<'a>,
+    began: Monotonic,
+    report: ViewReport,
+    content_hash: Option<String>,
+    total_rows: Option<u64>,
+    metrics: RunMetrics,
+    reading: Option<Reading>,
 }
 
-/// How far the rows came.
-struct Flow {
-    counts: Counts,
-    content_hash: Result<String, Error>,
+/// A view whose rows have all gone to its worker, or that stopped before.
+struct Reading {
+    result: Result<(), Error>,
+    outcome: oneshot::Receiver<Reduced>,
 }
 
-impl<S: OnlineStore, R: ViewSource> ViewRun<'_, S, R> {
-    /// Runs the view and writes the ledger; every failure is in the report.
-    pub(crate) async fn run(self) -> ViewReport {
-        let turn = self.turns.reading.acquire().await.ok();
-        let began = self.parts.clock.monotonic();
-        let mut report = ViewReport {
-            view: self.planned.view.name.clone(),
-            field: self.planned.generation.field,
-            interval: self.planned.interval,
+impl<'a, S, R: ViewSource> ViewRun<'a, S, R> {
+    /// Begins the view's run, if there is something to do, and reads its rows; the reduction may hold `config.memory_bytes`.
+    pub(crate) async fn read(call: &'a Call<'a, S, R>, planned: &'a PlannedView<'a>, config: &Config) -> Self {
+        let report = ViewReport {
+            view: planned.view.name.clone(),
+            field: planned.generation.field,
+            interval: planned.interval,
             run: None,
             outcome: ViewOutcome::NothingToDo,
             counts: Counts::default(),
@@ -56,49 +59,139 @@ impl<S: OnlineStore, R: ViewSource> ViewRun<'_, S, R> {
             readers_wait_for: Vec::new(),
             elapsed_ms: 0,
         };
-        if self.cancel.is_cancelled() {
-            report.outcome = ViewOutcome::Interrupted;
-        } else if !self.planned.interval.is_empty()
-            && let Err(error) = self.recorded(&mut report, began, turn).await
-        {
-            report.outcome = ViewOutcome::of(&error);
+        let began = call.parts.clock.monotonic();
+        let metrics = RunMetrics::of(&planned.view.name);
+        let (content_hash, total_rows, reading) = (None, None, None);
+        let mut run = Self { call, planned, began, report, content_hash, total_rows, metrics, reading };
+        if call.cancel.is_cancelled() {
+            run.report.outcome = ViewOutcome::Interrupted;
+        } else if !planned.interval.is_empty() {
+            match run.begin_and_read(config).await {
+                Ok(reading) => run.reading = Some(reading),
+                Err(error) => run.report.outcome = ViewOutcome::of(&error),
+            }
         }
-        report.elapsed_ms = self.parts.clock.monotonic().since(began).as_millis() as u64;
-        self.tell(Phase::Done, &report.counts, None, began);
-        report
+        run
     }
 
-    /// A run between its two lines of the ledger. An error is one of opening the view or of the ledger itself.
-    async fn recorded(
-        &self,
-        report: &mut ViewReport,
-        began: Monotonic,
-        turn: Option<SemaphorePermit<'_>>,
-    ) -> Result<(), Error> {
+    /// An error is one of opening the view, of the ledger, or of the worker's start.
+    async fn begin_and_read(&mut self, config: &Config) -> Result<Reading, Error> {
         let PlannedView { view, generation, interval } = self.planned;
-        let opened = self.parts.rows.open(self.snapshot, view).await?;
+        let (snapshot, parts) = (self.call.snapshot, self.call.parts);
+        let opened = parts.rows.open(snapshot, view).await?;
         let start = RunStart {
             view: view.name.clone(),
             field: generation.field,
             fingerprint: generation.fingerprint.clone(),
             interval: *interval,
             sources: opened.sources.clone(),
-            snapshot_version: self.snapshot.version,
-            definitions_hash: self.snapshot.definitions_hash.clone(),
+            snapshot_version: snapshot.version,
+            definitions_hash: snapshot.definitions_hash.clone(),
         };
-        let run = self.parts.registry.begin_run(&start).await?;
-        report.run = Some(run);
-        let Flow { counts, content_hash } = self.flow(opened, began, turn).await;
-        report.counts = counts;
-        report.outcome = match &content_hash {
-            Ok(_) => ViewOutcome::Acknowledged,
-            Err(error) => ViewOutcome::of(error),
-        };
-        self.finish(run, report, content_hash.ok()).await
+        self.report.run = Some(parts.registry.begin_run(&start).await?);
+        self.total_rows = opened.total_rows;
+        let encoder = RowEncoder::new(&view.name, snapshot.project, generation);
+        let window = Window { covered: [*interval].into_iter().collect(), now: self.call.now };
+        let Worker { batches, outcome } = Worker::start(encoder, window, Keep::All, config)?;
+        let result = self.pump(opened, batches).await;
+        Ok(Reading { result, outcome })
     }
 
-    /// Tells the ledger, which knows whether an earlier run of this interval over the same files put other rows.
-    async fn finish(&self, run: RunId, report: &mut ViewReport, content_hash: Option<String>) -> Result<(), Error> {
+    /// Pumps the view's rows into the worker.
+    async fn pump(&self, mut opened: OpenedView, batches: mpsc::Sender<Input>) -> Result<(), Error> {
+        let mut read_rows = 0;
+        loop {
+            let batch = tokio::select! {
+                () = self.call.cancel.cancelled() => return Err(Error::Interrupted),
+                batch = opened.batches.next() => batch,
+            };
+            let input = match batch.transpose()? {
+                None => Input::End,
+                Some(batch) => {
+                    read_rows += batch.num_rows() as u64;
+                    Input::Batch(batch)
+                }
+            };
+            let end = matches!(input, Input::End);
+            // a worker that takes no more has stopped at an error, which its outcome says
+            if batches.send(input).await.is_err() || end {
+                return Ok(());
+            }
+            self.report_step(Phase::Reading, read_rows, &Counts::default(), self.began);
+        }
+    }
+
+    /// The rows that stand, if there are any to write: the view was read, to its end.
+    pub(crate) async fn reduced(&mut self) -> Option<Reducer> {
+        let Reading { result, outcome } = self.reading.take()?;
+        let rows = match outcome.await {
+            Ok(reduced) => {
+                self.report.counts = reduced.counts;
+                reduced.rows
+            }
+            Err(_) => Err(Error::WorkerLost { view: self.report.view.clone() }),
+        };
+        first_cause(result, rows).map_err(|error| self.report.outcome = ViewOutcome::of(&error)).ok()
+    }
+
+    /// The generation's field.
+    pub(crate) const fn field(&self) -> FieldNumber {
+        self.report.field
+    }
+
+    /// What the way into the store needs to know.
+    pub(crate) fn put_view(&self) -> PutView<'_> {
+        PutView { name: &self.report.view, field: self.report.field, metrics: &self.metrics }
+    }
+
+    /// Tells how far the writing, which began then, is.
+    pub(crate) fn tell_writing(&self, stored: &Counts, began: Monotonic) {
+        self.report_step(Phase::Writing, self.report.counts.read, stored, began);
+    }
+
+    /// Takes the store's answers in. The view is acknowledged once all its rows are, also where the writing failed later, at
+    /// rows of the others; not where the caller stopped it.
+    pub(crate) fn written(&mut self, stored: &Counts, emitted: &EmittedView, result: &Result<(), Error>) {
+        let counts = &mut self.report.counts;
+        if emitted.complete {
+            counts.reduced = counts.read.saturating_sub(counts.accounted() + emitted.rows);
+        }
+        counts.add(stored);
+        let settled = emitted.complete && stored.accounted() == emitted.rows;
+        let failed = match result {
+            Ok(()) => None,
+            Err(error) if settled && !matches!(error, Error::Interrupted) => None,
+            Err(error) => Some(ViewOutcome::of(error)),
+        };
+        // the store may refuse rows after the budget of the reading was kept
+        let over_budget = || counts.require_budget(self.call.parts.config.error_budget_rows).err();
+        self.report.outcome = match failed.or_else(|| over_budget().map(|error| ViewOutcome::of(&error))) {
+            Some(failed) => failed,
+            None => {
+                self.content_hash = Some(emitted.content_hash());
+                ViewOutcome::Acknowledged
+            }
+        };
+    }
+
+    /// Writes the run's end into the ledger.
+    pub(crate) async fn finish(mut self) -> ViewReport {
+        let counts = &mut self.report.counts;
+        counts.unsettled = counts.read.saturating_sub(counts.accounted());
+        if let Some(run) = self.report.run {
+            self.metrics.finished(&self.report.counts);
+            if let Err(error) = self.end_in_ledger(run).await {
+                self.report.outcome = ViewOutcome::of(&error);
+            }
+        }
+        self.report.elapsed_ms = self.call.parts.clock.monotonic().since(self.began).as_millis() as u64;
+        self.report_step(Phase::Done, self.report.counts.read, &self.report.counts, self.began);
+        self.report
+    }
+
+    /// The ledger knows whether an earlier run of this interval over the same files put other rows.
+    async fn end_in_ledger(&mut self, run: RunId) -> Result<(), Error> {
+        let report = &mut self.report;
         let outcome = match &report.outcome {
             ViewOutcome::Acknowledged | ViewOutcome::NothingToDo => RunOutcome::Acknowledged,
             ViewOutcome::Failed { message, .. } => RunOutcome::Failed { error: message.clone() },
@@ -109,10 +202,10 @@ impl<S: OnlineStore, R: ViewSource> ViewRun<'_, S, R> {
             rows_read: report.counts.read,
             rows_written: report.counts.written + report.counts.merged,
             counts: serde_json::to_value(&report.counts).expect("counts are numbers and texts"),
-            content_hash,
+            content_hash: self.content_hash.take(),
             not_reproducible: false,
         };
-        let written_down = self.parts.registry.finish_run(run, &end).await?;
+        let written_down = self.call.parts.registry.finish_run(run, &end).await?;
         report.not_reproducible = written_down.not_reproducible;
         if report.not_reproducible {
             tracing::warn!(
@@ -123,111 +216,24 @@ impl<S: OnlineStore, R: ViewSource> ViewRun<'_, S, R> {
         Ok(())
     }
 
-    /// From the view's rows to the store's last answer. The turn to read ends when all rows are read.
-    async fn flow(&self, opened: OpenedView, began: Monotonic, turn: Option<SemaphorePermit<'_>>) -> Flow {
-        let encoder = RowEncoder::new(&self.planned.view.name, self.snapshot.project, self.planned.generation);
-        let window = Window { covered: [self.planned.interval].into_iter().collect(), now: self.now };
-        let worker = match Worker::start(encoder, window, Keep::All, self.parts.config) {
-            Ok(worker) => worker,
-            Err(error) => return Flow { counts: Counts::default(), content_hash: Err(error) },
-        };
-        let Worker { batches, mut winners, outcome } = worker;
-        let total_rows = opened.total_rows;
-        let metrics = RunMetrics::of(&self.planned.view.name);
-        let (read_rows, mut result) = self.read(opened, batches, began).await;
-        drop(turn);
-        let mut stored = Counts::default();
-        if result.is_ok() {
-            let _turn = self.turns.writing.acquire().await.ok();
-            let began = self.parts.clock.monotonic();
-            let pipeline = Pipeline {
-                store: self.parts.store,
-                config: self.parts.config,
-                clock: self.parts.clock,
-                metrics: &metrics,
-                progress: self.parts.progress,
-                cancel: self.cancel,
-                view: &self.planned.view.name,
-            };
-            let told = |stored: &Counts| {
-                let counts = Counts { read: read_rows, ..stored.clone() };
-                self.tell(Phase::Writing, &counts, total_rows, began);
-            };
-            result = pipeline.run(&mut winners, &mut stored, told).await;
-        }
-        // a worker that still hands winners on sees that nobody takes them and ends
-        drop(winners);
-        let lost = |_| Error::WorkerLost { view: self.planned.view.name.clone() };
-        let (mut counts, hash) = match outcome.await.map_err(lost) {
-            Ok(reduced) => (reduced.counts, reduced.content_hash),
-            Err(error) => (Counts::default(), Err(error)),
-        };
-        counts.add(&stored);
-        counts.unsettled = counts.read.saturating_sub(counts.accounted());
-        metrics.finished(&counts);
-        let content_hash = first_cause(result, hash).and_then(|hash| self.within_budget(&counts, hash));
-        Flow { counts, content_hash }
-    }
-
-    /// Pumps the view's rows into the worker. Answers how many there were.
-    async fn read(
-        &self,
-        mut opened: OpenedView,
-        batches: tokio::sync::mpsc::Sender<Input>,
-        began: Monotonic,
-    ) -> (u64, Result<(), Error>) {
-        let mut counts = Counts::default();
-        loop {
-            let batch = tokio::select! {
-                () = self.cancel.cancelled() => return (counts.read, Err(Error::Interrupted)),
-                batch = opened.batches.next() => batch,
-            };
-            let input = match batch {
-                None => Input::End,
-                Some(Ok(batch)) => {
-                    counts.read += batch.num_rows() as u64;
-                    Input::Batch(batch)
-                }
-                Some(Err(error)) => return (counts.read, Err(error)),
-            };
-            let end = matches!(input, Input::End);
-            // a worker that takes no more has stopped at an error, which its outcome says
-            if batches.send(input).await.is_err() || end {
-                return (counts.read, Ok(()));
-            }
-            self.tell(Phase::Reading, &counts, opened.total_rows, began);
-        }
-    }
-
-    /// The store may refuse rows after the budget of the reading was kept.
-    fn within_budget(&self, counts: &Counts, hash: String) -> Result<String, Error> {
-        let (bad_rows, budget_rows) = (counts.bad_rows(), self.parts.config.error_budget_rows);
-        match counts.first_bad() {
-            Some(example) if bad_rows > budget_rows => {
-                Err(Error::TooManyBadRows { bad_rows, budget_rows, example: example.clone() })
-            }
-            _ => Ok(hash),
-        }
-    }
-
-    fn tell(&self, phase: Phase, counts: &Counts, total_rows: Option<u64>, began: Monotonic) {
+    fn report_step(&self, phase: Phase, read_rows: u64, counts: &Counts, began: Monotonic) {
         let step = Step {
             phase,
-            read_rows: counts.read,
-            total_rows,
+            read_rows,
+            total_rows: if phase == Phase::Done { None } else { self.total_rows },
             acknowledged_rows: counts.written + counts.older + counts.equal + counts.merged,
-            elapsed: self.parts.clock.monotonic().since(began),
+            elapsed: self.call.parts.clock.monotonic().since(began),
         };
-        self.parts.progress.report(&self.planned.view.name, &step);
+        self.call.parts.progress.report(&self.report.view, &step);
     }
 }
 
-/// The error that came first: when the worker failed, writing only ended; when writing failed, the worker was only told
-/// that nobody takes its winners.
-fn first_cause(written: Result<(), Error>, reduced: Result<String, Error>) -> Result<String, Error> {
-    match (written, reduced) {
-        (Ok(()), reduced) => reduced,
-        (Err(Error::Interrupted), Err(worker)) if !matches!(worker, Error::Interrupted) => Err(worker),
+/// The error that came first: when the thread failed, our side only ended; when our side failed, the thread was only told
+/// that nobody goes on.
+pub(crate) fn first_cause<T>(ours: Result<(), Error>, threads: Result<T, Error>) -> Result<T, Error> {
+    match (ours, threads) {
+        (Ok(()), threads) => threads,
+        (Err(Error::Interrupted), Err(error)) if !matches!(error, Error::Interrupted) => Err(error),
         (Err(error), _) => Err(error),
     }
 }

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Config, Coverage, Error, OpenedView, Parts, ViewSource,
+    emit::Emitter,
     materialize::{chosen, newest, unknown},
     progress::{Phase, Step},
     rows::{RowEncoder, Window},
@@ -211,14 +212,18 @@ impl<S: OnlineStore, R: ViewSource> Audit<'_, S, R> {
         let config = Config { error_budget_rows: u64::MAX, batch_rows: PAGE_CELLS, ..self.parts.config.clone() };
         let encoder = RowEncoder::new(&self.view.name, self.snapshot.project, self.generation);
         let worker = Worker::start(encoder, Window { covered, now: self.at }, keep, &config)?;
-        let Worker { batches, mut winners, outcome } = worker;
+        let Worker { batches, outcome } = worker;
         self.read(opened, batches).await?;
+        let lost = |_| Error::WorkerLost { view: self.view.name.clone() };
+        let Reduced { counts, rows, sample } = outcome.await.map_err(lost)?;
+        let Emitter { batches: mut winners, outcome } = Emitter::start(vec![(self.generation.field, rows?)], &config)?;
         let expected = Expected::new(self.generation, self.view.ttl, self.at);
         let mut marks = Vec::new();
         let mut plan = ReadPlan::default();
         let mut cells = Cells::default();
-        while let Some(rows) = winners.recv().await {
+        while let Some(mut rows) = winners.recv().await {
             self.still_wanted()?;
+            rows.retain(|row| sample.as_ref().is_none_or(|sample| sample.contains(row.key.as_bytes())));
             plan.clear();
             rows.iter().for_each(|row| plan.push(row.key.clone(), &[self.generation.field]));
             self.parts.store.read(&plan, Deadline::NEVER, &mut cells).await?;
@@ -227,9 +232,7 @@ impl<S: OnlineStore, R: ViewSource> Audit<'_, S, R> {
                 expected.compare(row, cell, found);
             }
         }
-        let lost = |_| Error::WorkerLost { view: self.view.name.clone() };
-        let Reduced { counts, content_hash, sample } = outcome.await.map_err(lost)?;
-        content_hash?;
+        outcome.await.map_err(lost)?.result?;
         found.read_rows = counts.read;
         found.oversize_rows = counts.rejected_rows();
         marks.sort_unstable();

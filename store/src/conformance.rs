@@ -9,12 +9,16 @@
 
 mod racing;
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tidegate_catalog::{Deadline, EntityKey, ErrorCode, FieldNumber, Micros, row::MAX_ROW_BYTES};
 
 use crate::{
     Cell, Cells, Error, MAX_READ_BYTES, OnlineStore, Put, PutOutcome, ReadPlan, Rejection, StoreMarks,
     testing::{TestRow, key},
+    write::{Decision, decide},
 };
 pub use racing::{
     a_dropped_put_may_be_repeated, a_dropped_read_leaves_no_trace,
@@ -155,6 +159,66 @@ pub async fn case_28_rows_of_one_cell_in_one_batch_act_in_order(store: &impl Onl
     let expected = [PutOutcome::Written, PutOutcome::Older, PutOutcome::Equal, PutOutcome::Written];
     assert_eq!(outcomes, expected);
     assert_eq!(stored(store, 1, 1).await, Some(value(4, None, 4).put().row));
+}
+
+/// Rows of several fields of one key are judged each alone, whatever becomes of those beside them.
+pub async fn fields_of_one_key_in_one_batch_are_judged_each_alone(store: &impl OnlineStore) {
+    let cell = |field, event| TestRow { field, ..value(event, None, event) }.put();
+    // another field's row under this field: its check is another
+    let foreign = Put { field: FieldNumber(4), ..cell(5, 9) };
+    store.put(&[cell(2, 5), cell(3, 5), foreign, cell(6, 1)], NEVER).await.unwrap();
+    let batch = [cell(1, 5), cell(2, 4), cell(3, 5), cell(4, 1), cell(5, 5), cell(6, 2)];
+    let outcomes = store.put(&batch, NEVER).await.unwrap();
+    let expected = [
+        PutOutcome::Written,
+        PutOutcome::Older,
+        PutOutcome::Equal,
+        PutOutcome::WrittenOverForeign,
+        PutOutcome::Written,
+        PutOutcome::Written,
+    ];
+    assert_eq!(outcomes, expected);
+    for (field, event) in [(1, 5), (2, 5), (3, 5), (4, 1), (5, 5), (6, 2)] {
+        assert_eq!(stored(store, 1, field).await, Some(cell(field, event).row), "field {field}");
+    }
+    assert_eq!(store.put(&batch[1..3], NEVER).await.unwrap(), [PutOutcome::Older, PutOutcome::Equal]);
+}
+
+/// A batch acts as its rows put one after the other: any cells, any order, the same cell several times.
+pub async fn a_batch_of_any_rows_acts_row_by_row(store: &impl OnlineStore) {
+    let (mut random, mut model) = (StdRng::seed_from_u64(28), BTreeMap::<_, Bytes>::new());
+    for round in 0..200 {
+        let mut batch = (0..random.random_range(1..40)).map(|_| any_put(&mut random)).collect::<Vec<_>>();
+        if round % 2 == 0 {
+            batch.sort_by(|one, other| one.key.cmp(&other.key));
+        }
+        let expected = batch.iter().map(|put| {
+            let cell = (put.key.clone(), put.field);
+            let decision = decide(&put.row, model.get(&cell).map(|row| &row[..]));
+            if matches!(decision, Decision::Write | Decision::WriteOverForeign) {
+                model.insert(cell, put.row.clone());
+            }
+            PutOutcome::from(decision)
+        });
+        let expected = expected.collect::<Vec<_>>();
+        assert_eq!(store.put(&batch, NEVER).await.unwrap(), expected, "round {round}: {batch:?}");
+    }
+    let model = model.into_iter().map(|((key, field), row)| (key, field, row)).collect::<Vec<_>>();
+    assert_eq!(everything(store).await, model);
+}
+
+/// Of few cells and times, so that rows meet; now and then another field's row.
+fn any_put(random: &mut StdRng) -> Put {
+    let row = TestRow {
+        entity: random.random_range(1..=3),
+        field: random.random_range(1..=12),
+        event: random.random_range(-1..=1),
+        created: random.random_bool(0.5).then(|| random.random_range(0..=1)),
+        value: random.random_bool(0.9).then(|| random.random_range(0..=1)),
+    };
+    let foreign = random.random_bool(0.05).then(|| TestRow { field: row.field + 1, ..row }.put().row);
+    let put = row.put();
+    Put { row: foreign.unwrap_or_else(|| put.row.clone()), ..put }
 }
 
 /// A stored row with another check gives way whatever its stamp, and is counted.
@@ -356,6 +420,7 @@ macro_rules! conformance_suite {
             an_older_row_never_replaces_a_newer_one case_29_equal_event_later_created_overwrites
             an_equal_row_changes_nothing a_full_tie_is_decided_by_content
             case_10_a_tombstone_beats_a_value_of_equal_times case_28_rows_of_one_cell_in_one_batch_act_in_order
+            fields_of_one_key_in_one_batch_are_judged_each_alone a_batch_of_any_rows_acts_row_by_row
             a_row_of_another_cell_gives_way a_row_that_cannot_be_stored_is_rejected_alone any_bytes_survive
             erase_deletes_the_whole_entity remove_takes_only_what_is_still_there a_scan_answers_every_cell
             a_scan_passes_over_keys_that_are_not_entity_keys marks_only_rise another_registry_is_refused_until_it_adopts a_store_that_works_is_ready

@@ -2,17 +2,19 @@
 //!
 //! Key: namespace, then the entity key's bytes. Hash field: the field number as a varint (one byte below 128), so that
 //! ten floats with both times stay in Redis's compact encoding. A read is one pipelined round trip of one HMGET per key.
-//! Compare-and-put is a script, so it is atomic however many writers race; a script that the server has forgotten is
-//! loaded again by itself. Durability of an acknowledged write is the server's (its `appendonly` and `save` settings).
+//! Compare-and-put is a script, so it is atomic however many writers race. A put is one call of it, in which rows of one key
+//! that stand side by side cost one HMGET and one HSET. A script that the server has forgotten is loaded again by itself.
+//! Durability of an acknowledged write is the server's (its `appendonly` and `save` settings).
 
 mod address;
+mod entries;
 mod link;
 mod scripts;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use redis::{Cmd, ErrorKind, Pipeline, RedisError, Value, aio::ConnectionLike};
+use redis::{Cmd, ErrorKind, Pipeline, RedisError, ServerErrorKind, Value, aio::ConnectionLike};
 use tidegate_catalog::{Clock, Deadline, EntityKey, FieldNumber};
 
 use crate::{
@@ -20,6 +22,7 @@ use crate::{
     marks::Claim, namespace::prefix,
 };
 use address::Address;
+use entries::put_command;
 use link::Link;
 use scripts::Scripts;
 
@@ -167,24 +170,10 @@ impl OnlineStore for RedisStore {
 
     async fn put(&self, rows: &[Put], deadline: Deadline) -> Result<Vec<PutOutcome>, Error> {
         let rejections = rows.iter().map(Put::rejection).collect::<Vec<_>>();
-        let mut call = self.scripts.put.prepare_invoke();
-        let mut sent = 0_usize;
-        // a materialization's batch is of one view: its field travels once
-        let shared = rows.first().map(|row| row.field).filter(|field| rows.iter().all(|row| row.field == *field));
-        call.arg(shared.map(field_name).as_ref().map_or(&[][..], FieldName::as_slice));
-        for row in rows.iter().zip(&rejections).filter_map(|(row, rejection)| rejection.is_none().then_some(row)) {
-            call.key(self.stored_key(&row.key));
-            if shared.is_none() {
-                call.arg(field_name(row.field).as_slice());
-            }
-            call.arg(&*row.row);
-            sent += 1;
-        }
-        let mut connection = self.link.connection();
-        let answers: Vec<i64> = match sent {
-            0 => Vec::new(),
-            _ => self.in_time(deadline, call.invoke_async(&mut connection)).await?,
-        };
+        let storable = rows.iter().zip(&rejections).filter_map(|(row, rejection)| rejection.is_none().then_some(row));
+        let storable = storable.collect::<Vec<_>>();
+        let answers =
+            if storable.is_empty() { Vec::new() } else { self.in_time(deadline, self.run_put(&storable)).await? };
         let mut answers = answers.into_iter();
         let outcome = |rejection: &Option<_>| match rejection {
             Some(rejection) => Ok(PutOutcome::Rejected(*rejection)),
@@ -270,13 +259,12 @@ impl OnlineStore for RedisStore {
     }
 
     async fn ready(&self, deadline: Deadline) -> Result<(), Error> {
-        let mut connection = self.link.connection();
-        let call = self.scripts.put.prepare_invoke();
-        let answers: Vec<i64> = self.in_time(deadline, call.invoke_async(&mut connection)).await?;
+        let answers = self.in_time(deadline, self.run_put(&[])).await?;
         if !answers.is_empty() {
             return Err(self.odd_reply("an empty put"));
         }
         // an empty script writes nothing: a replica, a full server and one that cannot save would all run it
+        let mut connection = self.link.connection();
         let mut command = Cmd::new();
         command.arg("HSET").arg(scripts::meta_key(&self.prefix)).arg(scripts::READY_NAME).arg("1");
         self.in_time(deadline, command.exec_async(&mut connection)).await
@@ -284,6 +272,20 @@ impl OnlineStore for RedisStore {
 }
 
 impl RedisStore {
+    /// Runs the put script; a server that has forgotten it is given it again. Answers a number a row.
+    async fn run_put(&self, rows: &[&Put]) -> Result<Vec<i64>, RedisError> {
+        let script = &self.scripts.put;
+        let command = put_command(script.get_hash(), &self.prefix, rows);
+        let mut connection = self.link.connection();
+        match command.query_async(&mut connection).await {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                script.load_async(&mut connection).await?;
+                command.query_async(&mut connection).await
+            }
+            answer => answer,
+        }
+    }
+
     /// Asks for [`CELLS_AT_ONCE`] cells a round trip: the server builds a reply whole before it can be refused.
     async fn read_parts(&self, plan: &ReadPlan, deadline: Deadline, out: &mut Cells) -> Result<(), Error> {
         let with_fields = |(_, fields): &(&EntityKey, &[FieldNumber])| !fields.is_empty();

@@ -196,7 +196,8 @@ async fn scripts_that_the_server_forgot_are_loaded_again() {
     let client = redis::Client::open(server.url()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     redis::cmd("SCRIPT").arg("FLUSH").exec_async(&mut connection).await.unwrap();
-    assert_eq!(store.put(&[ROW.put()], Deadline::NEVER).await.unwrap(), [PutOutcome::Written]);
+    let fields = [1, 2, 3].map(|field| TestRow { field, ..ROW }.put());
+    assert_eq!(store.put(&fields, Deadline::NEVER).await.unwrap(), [PutOutcome::Written; 3]);
 }
 
 #[tokio::test]
@@ -483,4 +484,37 @@ async fn a_read_of_many_keys_is_one_round_trip() {
     proxy.hold_until(b"EVALSHA", 1);
     store.put(&rows, Deadline::NEVER).await.unwrap();
     assert_eq!(proxy.batches(), 1, "a put is one command");
+}
+
+/// What is stored before -> what one put of so many fields of fifty keys costs.
+#[tokio::test]
+async fn the_fields_of_one_key_side_by_side_cost_one_read_and_one_write() {
+    for fields in 2..=8_u32 {
+        let (store, server) = fresh().await;
+        let mut asking = connection(&server).await;
+        let rows = |event: i64, fields: std::ops::RangeInclusive<u32>| {
+            let of = |entity| fields.clone().map(move |field| TestRow { entity, field, event, ..ROW }.put());
+            (0..50).flat_map(of).collect::<Vec<_>>()
+        };
+        let mut before = [0; 3];
+        let mut cost = async || {
+            let mut calls = [0; 3];
+            for (calls, name) in calls.iter_mut().zip(["hmget", "hset", "hget"]) {
+                *calls = figure(&mut asking, "commandstats", &format!("cmdstat_{name}:calls=")).await;
+            }
+            let cost = std::array::from_fn::<_, 3, _>(|at| calls[at] - before[at]);
+            before = calls;
+            cost
+        };
+        store.put(&rows(1, 1..=fields), Deadline::NEVER).await.unwrap();
+        assert_eq!(cost().await, [50, 50, 0], "{fields} fields on an empty store");
+        store.put(&rows(2, 1..=fields), Deadline::NEVER).await.unwrap();
+        assert_eq!(cost().await, [50, 50, 0], "{fields} fields over older rows");
+        store.put(&rows(2, 1..=fields), Deadline::NEVER).await.unwrap();
+        assert_eq!(cost().await, [50, 0, 0], "{fields} fields over the same rows");
+        store.put(&rows(3, 1..=1), Deadline::NEVER).await.unwrap();
+        assert_eq!(cost().await, [0, 50, 50], "one field");
+        store.put(&rows(3, 1..=fields), Deadline::NEVER).await.unwrap();
+        assert_eq!(cost().await, [50, 50, 0], "of {fields} fields all but the first win");
+    }
 }

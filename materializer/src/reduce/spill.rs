@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Parts of one level: six bits of the hash.
-const PARTS: usize = 64;
+pub(super) const PARTS: usize = 64;
 /// The levels that a 64-bit hash has bits for, leaving the low ones to the hash table.
 pub(super) const MAX_LEVEL: u32 = 6;
 const WRITE_BUFFER_BYTES: usize = 32 * 1024;
@@ -41,11 +41,6 @@ impl SpillWriter {
         Self { files: (0..PARTS).map(|_| None).collect(), level, bytes: 0 }
     }
 
-    /// The level of these parts.
-    pub(super) const fn level(&self) -> u32 {
-        self.level
-    }
-
     /// Appends a row to the part that its hash names.
     pub(super) fn push(&mut self, folder: &Path, hash: u64, key: &[u8], row: &[u8]) -> io::Result<()> {
         let part = (hash >> (20 + 6 * self.level)) as usize % PARTS;
@@ -62,14 +57,11 @@ impl SpillWriter {
         Ok(())
     }
 
-    /// The parts that have rows.
-    pub(super) fn into_parts(self) -> io::Result<Vec<SpillPart>> {
-        let mut parts = Vec::new();
-        for file in self.files.into_iter().flatten() {
-            // the buffers go, so that parts which wait for their turn hold no memory
-            parts.push(SpillPart(file.into_inner().map_err(io::IntoInnerError::into_error)?));
-        }
-        Ok(parts)
+    /// All [`PARTS`], those without rows empty.
+    pub(super) fn into_parts(self) -> io::Result<Vec<Option<SpillPart>>> {
+        // the buffers go, so that parts which wait for their turn hold no memory
+        let part = |file: BufWriter<File>| Ok(SpillPart(file.into_inner().map_err(io::IntoInnerError::into_error)?));
+        self.files.into_iter().map(|file| file.map(part).transpose()).collect()
     }
 }
 

@@ -110,12 +110,27 @@ impl WinnerTable {
         Ok(())
     }
 
-    /// Takes the winners out, in the order in which their entries were made; each piece of the arena is given up as the
-    /// last row of it is dropped.
+    /// Takes the winners that are left out, in the order in which their entries were made; each piece of the arena is given
+    /// up as the last row of it is dropped.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = WinnerRow> + use<> {
         self.places = HashTable::new();
         self.arena.held_bytes = 0;
         std::mem::take(&mut self.arena.chunks).into_iter().flat_map(|chunk| Entries { rest: chunk.freeze() })
+    }
+
+    /// Takes the row of `key` out, if there is one.
+    /// # Cost
+    /// One hash, one probe, one copy of the row; nothing of an empty table.
+    pub(super) fn take(&mut self, key: &[u8]) -> Option<Bytes> {
+        if self.places.is_empty() {
+            return None;
+        }
+        let Self { places, arena, .. } = self;
+        let entry = places.find_entry(key_hash(key), |place| arena.key(*place) == key).ok()?;
+        let (place, _) = entry.remove();
+        let row = Bytes::copy_from_slice(arena.row(place));
+        arena.kill(place);
+        Some(row)
     }
 
     fn has_room(&self, key: &[u8], row: &[u8]) -> bool {

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Bytes, BytesMut};
 use proptest::{collection::vec, prelude::*};
@@ -10,19 +10,34 @@ use tidegate_catalog::{
 
 use super::*;
 
-fn reduced(rows: &[(Vec<u8>, Vec<u8>)], memory_bytes: usize) -> (BTreeMap<Vec<u8>, Vec<u8>>, u64) {
+type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
+
+fn reduced(rows: &[(Vec<u8>, Vec<u8>)], memory_bytes: usize) -> (Rows, u64) {
+    let (mut views, _, spilled_bytes) = joined(&[rows], memory_bytes);
+    (views.remove(0), spilled_bytes)
+}
+
+/// The winners of each view, how many keys came, and how many bytes went to files. A key comes once, with its rows in the
+/// order of the views.
+fn joined(views: &[&[(Vec<u8>, Vec<u8>)]], memory_bytes: usize) -> (Vec<Rows>, usize, u64) {
     let folder = tempfile::tempdir().unwrap();
-    let mut reducer = Reducer::new(memory_bytes, folder.path());
-    for (key, row) in rows {
-        reducer.offer(key, row).unwrap();
+    let reducers = views.iter().map(|rows| {
+        let mut reducer = Reducer::new(memory_bytes, folder.path());
+        rows.iter().for_each(|(key, row)| reducer.offer(key, row).unwrap());
+        reducer
+    });
+    let mut winners = Winners::of(reducers.collect()).unwrap();
+    let (mut by_view, mut keys, mut rows) = (vec![Rows::new(); views.len()], BTreeSet::new(), Vec::new());
+    while let Some(key) = winners.next_key(&mut rows).unwrap() {
+        let key = key.as_bytes().to_vec();
+        assert!(rows.is_sorted_by(|(one, _), (next, _)| one < next), "each view once, in order");
+        assert!(!rows.is_empty());
+        for (view, row) in &rows {
+            by_view[*view].insert(key.clone(), row.to_vec());
+        }
+        assert!(keys.insert(key), "a key came twice");
     }
-    let mut winners = reducer.finish().unwrap();
-    let mut by_key = BTreeMap::new();
-    while let Some(WinnerRow { key, row, .. }) = winners.next().unwrap() {
-        let before = by_key.insert(key.as_bytes().to_vec(), row.to_vec());
-        assert_eq!(before, None, "a key came twice");
-    }
-    (by_key, winners.spilled_bytes)
+    (by_view, keys.len(), winners.spilled_bytes)
 }
 
 /// Rows of real bytes: key, event, created, text, tombstone.
@@ -83,6 +98,57 @@ fn more_keys_than_memory_go_through_files_and_each_comes_once() {
     assert_eq!(spilled.len(), 20_000);
     assert_eq!(spilled, inside, "files changed a row");
     assert!(spilled.values().all(|row| row == &vec![2; 40]));
+}
+
+proptest! {
+    #[test]
+    fn views_joined_are_the_views_alone_and_rows_of_one_key_meet(
+        views in vec(vec(some_row(), 0..80), 1..5),
+        memory_bytes in prop::sample::select(vec![1_usize, 512, 2_000, 1 << 20]),
+    ) {
+        let views = views.iter().map(|rows| rows.iter().map(real_row).collect::<Vec<_>>()).collect::<Vec<_>>();
+        let borrowed = views.iter().map(Vec::as_slice).collect::<Vec<_>>();
+        let (by_view, keys, _) = joined(&borrowed, memory_bytes);
+        let alone = borrowed.iter().map(|rows| reduced(rows, 1 << 20).0).collect::<Vec<_>>();
+        let distinct = alone.iter().flat_map(BTreeMap::keys).collect::<BTreeSet<_>>();
+        prop_assert_eq!(keys, distinct.len());
+        prop_assert_eq!(&by_view, &alone);
+    }
+}
+
+/// Which view was spilled makes no difference: what is in memory goes to files beside it, and each key still comes once.
+#[test]
+fn a_view_that_went_to_files_meets_those_that_did_not() {
+    let rows = |keys: u32, value: u8| (0..keys).map(|key| (key.to_be_bytes().to_vec(), vec![value; 40])).collect();
+    let (small, large): (Vec<_>, Vec<_>) = (rows(100, 1), rows(5_000, 2));
+    for views in [[&small[..], &large, &small], [&large, &small, &large], [&small, &small, &large]] {
+        let (by_view, keys, spilled_bytes) = joined(&views, 40_000);
+        assert!(spilled_bytes > 0);
+        assert_eq!(keys, 5_000);
+        for (rows, found) in views.iter().zip(by_view) {
+            assert_eq!(found, rows.iter().cloned().collect::<Rows>());
+        }
+    }
+}
+
+/// View by view: whether all its rows were given, after each key.
+#[test]
+fn a_view_is_past_once_no_row_of_it_is_left() {
+    let rows = |keys: &[u8]| keys.iter().map(|key| (vec![*key], vec![1; 4])).collect::<Vec<_>>();
+    let folder = tempfile::tempdir().unwrap();
+    let reducers = [&[1, 2][..], &[2], &[2, 3]].map(|keys| {
+        let mut reducer = Reducer::new(1 << 20, folder.path());
+        rows(keys).iter().for_each(|(key, row)| reducer.offer(key, row).unwrap());
+        reducer
+    });
+    let mut winners = Winners::of(reducers.into()).unwrap();
+    let mut found = Vec::new();
+    let mut rows = Vec::new();
+    while winners.next_key(&mut rows).unwrap().is_some() {
+        found.push([0, 1, 2].map(|view| winners.is_past(view)));
+    }
+    // the view that is walked is past when the walk goes on
+    assert_eq!(found, [[false, false, false], [false, true, false], [true, true, false]]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use arrow_array::{
 };
 use arrow_schema::{Field, Schema};
 use tidegate_catalog::{
-    FeatureType, GenerationState, RowRef,
+    FeatureType, FieldNumber, GenerationState, RowRef,
     ScalarType::{Bool, Bytes, Date, Float32, Float64, Int32, Int64, String, Timestamp},
     definitions::{JoinKey, KeyType},
     entity_key::OwnedKeyValue,

@@ -1,7 +1,5 @@
 //! Stores that fail, runs that are killed or cancelled, rows that are bad.
 
-use std::sync::atomic::Ordering;
-
 use tidegate_catalog::{Deadline, Micros};
 use tidegate_control::{RunFilter, RunState};
 use tidegate_materializer::{Request, Silent, ViewOutcome, counts::RejectReason, materialize};
@@ -96,23 +94,23 @@ async fn case_32_killed_after_some_batches_nothing_is_lost_and_the_watermark_is_
 
 #[tokio::test]
 async fn cancelling_stops_cleanly_and_the_same_command_completes_it() {
-    let others = [(VIEW, "SELECT 1 FROM events"), ("zy", "SELECT 2 FROM events"), ("zz", "SELECT 3 FROM events")];
-    let mut world = World::with(&definitions(&others, None)).await;
+    // three groups: one is written, one is read meanwhile, one waits
+    let views = ["a", "b", "c", "d", "e", "f", "g", "h", "z"];
+    let mut world = World::with(&definitions(&views.map(|view| (view, "SELECT 1 FROM events")), None)).await;
     world.config.batches_in_flight = 2;
-    world.yields(forty());
-    world.view_yields("zy", forty());
-    world.view_yields("zz", forty());
+    views.iter().for_each(|view| world.view_yields(view, forty()));
     let cancel = CancellationToken::new();
     let progress = AtFirstWrite(|| cancel.cancel());
     let report = materialized(&Request::default(), &world.parts_on(&world.store, &progress), &cancel).await;
     let outcomes = report.views.iter().map(|view| view.outcome.clone()).collect::<Vec<_>>();
-    assert_eq!(outcomes, vec![ViewOutcome::Interrupted; 3]);
-    assert!(report.views[0].counts.unsettled > 0);
-    assert_eq!(report.views[2].run, None, "a view not yet begun has no run");
-    // the second view is read while the first is written: it may have begun
+    assert_eq!(outcomes, vec![ViewOutcome::Interrupted; 9]);
+    assert!(report.views[..4].iter().all(|view| view.run.is_some() && view.counts.unsettled > 0), "{report:?}");
+    let acknowledged = report.total().written;
+    assert!(acknowledged > 0 && acknowledged == dump(&world.store).await.len() as u64, "batches in flight are awaited");
+    assert_eq!(report.views[8].run, None, "a view not yet begun has no run");
     assert!(states(&world).await.iter().all(|state| *state == RunState::Interrupted));
-    assert_eq!(watermark(&world).await, None);
-    assert!(world.materialize().await.total().written > 40);
+    let again = world.materialize().await.total();
+    assert_eq!((again.written, again.equal), (9 * 40 - acknowledged, acknowledged));
     world.assert_verified().await;
     assert!(world.materialize().await.is_no_op());
 }
@@ -121,13 +119,13 @@ async fn cancelling_stops_cleanly_and_the_same_command_completes_it() {
 async fn a_stream_that_breaks_writes_nothing_and_is_named() {
     let world = World::new().await;
     world.yields(forty());
-    world.rows.breaks.store(true, Ordering::SeqCst);
+    *world.rows.breaks.lock() = Some(VIEW);
     let report = world.run(&Request::default()).await;
     let ViewOutcome::Failed { message, .. } = &report.views[0].outcome else { panic!("{report:?}") };
     assert!(message.contains("scores") && message.contains("column \"score\": the file ends early"), "{message}");
     assert_eq!(dump(&world.store).await.len(), 0);
     assert_eq!(states(&world).await, [RunState::Failed]);
-    world.rows.breaks.store(false, Ordering::SeqCst);
+    *world.rows.breaks.lock() = None;
     world.materialize().await;
     world.assert_verified().await;
 }

@@ -17,6 +17,8 @@ pub(crate) struct Gate {
     answered: AtomicUsize,
     /// Rows of all puts answered.
     pub(crate) rows: AtomicUsize,
+    /// How often in them a row's key is another than that of the row before.
+    pub(crate) keys: AtomicUsize,
     /// How many puts may still be answered.
     pub(crate) answers: Semaphore,
 }
@@ -25,7 +27,7 @@ impl Gate {
     /// Answers so many puts, and more as permits are added.
     pub(crate) fn letting(answers: usize) -> Self {
         let answers = Semaphore::new(answers);
-        Self { flying: 0.into(), most: 0.into(), answered: 0.into(), rows: 0.into(), answers }
+        Self { flying: 0.into(), most: 0.into(), answered: 0.into(), rows: 0.into(), keys: 0.into(), answers }
     }
 
     /// Answers every put.
@@ -48,6 +50,7 @@ impl OnlineStore for Gate {
         self.flying.fetch_sub(1, Ordering::SeqCst);
         self.answered.fetch_add(1, Ordering::SeqCst);
         self.rows.fetch_add(rows.len(), Ordering::SeqCst);
+        self.keys.fetch_add(rows.chunk_by(|one, next| one.key == next.key).count(), Ordering::SeqCst);
         Ok(vec![PutOutcome::Written; rows.len()])
     }
     async fn read(&self, _: &ReadPlan, _: Deadline, out: &mut Cells) -> Result<(), tidegate_store::Error> {

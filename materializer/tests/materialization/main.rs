@@ -15,6 +15,8 @@ mod gate;
 #[cfg(test)]
 mod generations;
 #[cfg(test)]
+mod groups;
+#[cfg(test)]
 mod log;
 #[cfg(test)]
 mod memory;

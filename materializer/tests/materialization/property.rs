@@ -15,7 +15,7 @@ use crate::world::{Row, VIEW, World, dump, layout};
 const NOW: i64 = 40;
 
 /// Rows of few keys and times, so that they tie; with tombstones, nulls, times to come and rows that are none.
-fn some_row() -> impl Strategy<Value = Row> {
+pub(crate) fn some_row() -> impl Strategy<Value = Row> {
     let user = weighted(0.95, prop::sample::select(vec!["", "a", "b", "a\0b", "é"]));
     let scores = vec![0.0, -0.0, 1.5, f64::NAN, f64::INFINITY];
     let names = weighted(0.7, prop::sample::select(vec!["", "x", "xy"]));

@@ -1,13 +1,6 @@
 //! One project in a temporary folder: a view of users' scores, the real embedded store, the real registry, rows at hand.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
@@ -67,15 +60,15 @@ pub(crate) struct TestRows {
     pub(crate) batch_rows: usize,
     /// Stands for the files' identity.
     pub(crate) version: parking_lot::Mutex<u64>,
-    /// The stream ends with an error.
-    pub(crate) breaks: AtomicBool,
+    /// The view whose stream ends with an error.
+    pub(crate) breaks: parking_lot::Mutex<Option<&'static str>>,
 }
 
 impl ViewSource for TestRows {
     async fn open(&self, _snapshot: &Snapshot, view: &FeatureView) -> Result<OpenedView, Error> {
         let rows = self.rows.lock().get(&view.name).cloned().unwrap_or_default();
         let mut batches = rows.chunks(self.batch_rows).map(|rows| Ok(batch(rows))).collect::<Vec<_>>();
-        if self.breaks.load(Ordering::SeqCst) {
+        if self.breaks.lock().is_some_and(|breaks| breaks == view.name) {
             batches.push(Err(Error::Offline(tidegate_offline::Error::Execution {
                 view: view.name.clone(),
                 reason: "column \"score\": the file ends early".to_owned(),

@@ -93,10 +93,11 @@ pub struct RawGateway {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawMaterializer {
-    /// Bytes that the reduction of one view to one row a key may hold; beyond, rows go to files by key and are reduced part
-    /// by part. Two views may be under way, one read while the other is written. Default 67108864 (64 MiB).
+    /// Bytes that the reduction to one row a key may hold for the views that are written together (at most four of one key
+    /// set), all of them; beyond, rows go to files by key and are reduced part by part. Two such groups may be under way, one
+    /// read while the other is written. Default 67108864 (64 MiB).
     pub memory_bytes: u64,
-    /// Rows in one call to the store. Default 100.
+    /// Rows in one call to the store; those of one key are not parted. Default 100.
     pub batch_rows: u32,
     /// Calls to the store at one time. Default 8.
     pub batches_in_flight: u32,
