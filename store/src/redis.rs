@@ -164,8 +164,7 @@ impl OnlineStore for RedisStore {
         if plan.is_empty() {
             return Ok(());
         }
-        // boxed: its state is large, and whoever awaits a read of any backend would move it around
-        Box::pin(self.read_parts(plan, deadline, out)).await.inspect_err(|_| out.clear())
+        self.read_parts(plan, deadline, out).await.inspect_err(|_| out.clear())
     }
 
     async fn put(&self, rows: &[Put], deadline: Deadline) -> Result<Vec<PutOutcome>, Error> {
