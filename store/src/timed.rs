@@ -36,8 +36,7 @@ impl<S> Timed<S> {
 impl<S: OnlineStore> OnlineStore for Timed<S> {
     async fn read(&self, plan: &ReadPlan, deadline: Deadline, out: &mut Cells) -> Result<(), Error> {
         let start = self.clock.monotonic();
-        // boxed: its state is large, and every caller on the way down would move it into its own
-        let answer = Box::pin(self.store.read(plan, deadline, out)).await;
+        let answer = self.store.read(plan, deadline, out).await;
         self.metrics.read_seconds.record(self.clock.monotonic().since(start));
         self.counted(answer)
     }
